@@ -1,0 +1,1 @@
+"""Scripts of the repository: never part of a distribution, never imported by one."""

@@ -1,0 +1,119 @@
+"""Generates the Python stubs of the contract with grpcio-tools, or tells whether those in the tree are up to date.
+
+Runs in the environment of `requirements/proto.txt`, whose old protoc keeps the stubs importable for callers with an old
+protobuf. Enters: `protos/`. Leaves: `clients/python/pointsman/v1/`. Never touches a hand-written file.
+"""
+
+import argparse
+import sys
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from grpc_tools import protoc
+
+ROOT = Path(__file__).resolve().parent.parent
+PROTOS = ROOT / "protos"
+VENDORED = ROOT / "third_party" / "googleapis"
+PACKAGE = Path("pointsman") / "v1"
+TARGET = ROOT / "clients" / "python" / PACKAGE
+
+
+def generate(out: Path) -> None:
+    """Writes all stubs, and the package that re-exports them, below `out`."""
+    sources = sorted(str(path.relative_to(PROTOS)) for path in PROTOS.rglob("*.proto"))
+    descriptors = out / "descriptors.binpb"
+    arguments = [
+        "protoc",
+        f"--proto_path={PROTOS}",
+        f"--proto_path={VENDORED}",
+        f"--proto_path={files('grpc_tools') / '_proto'}",
+        f"--python_out={out}",
+        f"--pyi_out={out}",
+        f"--grpc_python_out={out}",
+        f"--descriptor_set_out={descriptors}",
+        *sources,
+    ]
+    if protoc.main(arguments) != 0:
+        raise SystemExit("protoc failed")
+    file_set = FileDescriptorSet.FromString(descriptors.read_bytes())
+    descriptors.unlink()
+    for path in (out / PACKAGE).glob("*_pb2_grpc.py"):
+        if not any(file.service and _module(file) == path.stem.removesuffix("_grpc") for file in file_set.file):
+            path.unlink()
+    (out / PACKAGE / "__init__.py").write_text(_package(file_set), encoding="utf-8")
+
+
+def _module(file: FileDescriptorProto) -> str:
+    return Path(file.name).stem + "_pb2"
+
+
+def _package(file_set: FileDescriptorSet) -> str:
+    """The text of `__init__.py`: every message, enum, enum value, stub and servicer by its own name."""
+    lines = ['"""The contract `pointsman.v1`: messages, enums, stubs and servicers. Generated; do not edit."""', ""]
+    names: list[str] = []
+    for file in sorted(file_set.file, key=lambda file: file.name):
+        by_module = {_module(file): _messages(file), _module(file) + "_grpc": _services(file)}
+        for module, members in by_module.items():
+            if members:
+                lines += [f"from pointsman.v1.{module} import (", *(f"    {name}," for name in members), ")"]
+                names += members
+    lines += ["", "__all__ = [", *(f'    "{name}",' for name in sorted(names)), "]", ""]
+    return "\n".join(lines)
+
+
+def _messages(file: FileDescriptorProto) -> list[str]:
+    names = [message.name for message in file.message_type]
+    for enum in file.enum_type:
+        names += [enum.name, *(value.name for value in enum.value)]
+    return sorted(names)
+
+
+def _services(file: FileDescriptorProto) -> list[str]:
+    forms = ("{}Stub", "{}Servicer", "add_{}Servicer_to_server")
+    return sorted(form.format(service.name) for service in file.service for form in forms)
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def _differences(fresh: Path) -> list[str]:
+    wanted, present = _contents(fresh), _contents(TARGET)
+    return [name for name in sorted(wanted.keys() | present.keys()) if wanted.get(name) != present.get(name)]
+
+
+def _install(fresh: Path) -> None:
+    wanted = _contents(fresh)
+    TARGET.mkdir(parents=True, exist_ok=True)
+    for name in _contents(TARGET).keys() - wanted.keys():
+        (TARGET / name).unlink()
+    for name, content in wanted.items():
+        (TARGET / name).write_bytes(content)
+
+
+def main() -> int:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if the stubs are not up to date")
+    check = parser.parse_args().check
+    with tempfile.TemporaryDirectory() as folder:
+        generate(Path(folder))
+        fresh = Path(folder) / PACKAGE
+        stale = _differences(fresh)
+        if check and stale:
+            print("stubs are not up to date, run `make proto`:", *stale, sep="\n  ", file=sys.stderr)
+            return 1
+        if not check:
+            _install(fresh)
+            print(f"{len(_contents(TARGET))} files in {TARGET.relative_to(ROOT)}, {len(stale)} changed")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
