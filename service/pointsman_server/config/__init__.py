@@ -1,0 +1,1 @@
+"""What is configured: one strict schema, one loader."""

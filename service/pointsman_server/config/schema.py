@@ -1,0 +1,452 @@
+"""The configuration's one schema: strict, frozen, every key with a meaning, a default that works and a bound."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$")]
+"""A name that callers, logs and metrics carry."""
+Listen = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$")]
+"""`host:port`; port 0 takes a free one."""
+Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+PositiveSeconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Section(BaseModel):
+    """Frozen; an unknown key is a fault."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+class SecretRef(Section):
+    """Where a secret is; never the secret itself. Exactly one of the two."""
+
+    env: str | None = Field(default=None, min_length=1, max_length=256)
+    """Name of an environment variable."""
+    file: str | None = Field(default=None, min_length=1, max_length=4096)
+    """Path of a file; surrounding white space is dropped. Read again on reload."""
+
+    @model_validator(mode="after")
+    def _check_one(self) -> SecretRef:
+        if (self.env is None) == (self.file is None):
+            raise ValueError("name exactly one of env and file")
+        return self
+
+
+class TlsServer(Section):
+    """Certificates of the public server, PEM files; read again when they change."""
+
+    certificate_file: str = Field(min_length=1)
+    """Chain, leaf first."""
+    key_file: str = Field(min_length=1)
+    """Private key of the leaf."""
+    client_ca_file: str | None = None
+    """Authorities for client certificates; setting it demands one from every client (mTLS)."""
+
+
+class Http2(Section):
+    """Limits of the gRPC transport."""
+
+    max_concurrent_streams: int = Field(default=1024, ge=1, le=1_000_000)
+    """Calls at once on one connection. Near the limit clients see UNAVAILABLE: set at least twice the real need; 256 where the port is exposed."""
+    max_connections: int = Field(default=1000, ge=1, le=1_000_000)
+    """Connections at once."""
+    max_connection_idle_s: PositiveSeconds = 300
+    """A connection without calls is closed after this."""
+    max_connection_age_s: PositiveSeconds = 300
+    """A connection is asked to go after this, so that clients spread again; its calls finish."""
+    max_connection_age_grace_s: PositiveSeconds = 630
+    """How long calls may go on after that; must not be below deadlines.maximum_s."""
+    keepalive_s: PositiveSeconds = 60
+    """A silent connection is pinged after this."""
+    ping_timeout_s: PositiveSeconds = 20
+    """A ping unanswered for this long ends the connection."""
+    min_ping_interval_s: PositiveSeconds = 10
+    """Clients that ping more often without calls are told to go."""
+    handshake_timeout_s: PositiveSeconds = 10
+    """For TLS and HTTP/2 settings on a new connection."""
+
+
+class Drain(Section):
+    """What happens between SIGTERM and exit."""
+
+    delay_s: Seconds = 5
+    """Health says NOT_SERVING, calls are still taken: time for balancers to look away."""
+    grace_s: Seconds = 600
+    """Calls in flight may finish; what is left then ends with SHUTTING_DOWN."""
+    flush_s: Seconds = 5
+    """For telemetry, at the very end."""
+
+
+class Server(Section):
+    """The public gRPC server."""
+
+    listen: Listen = "127.0.0.1:50051"
+    """Address of InferenceService, ModelService, health and reflection."""
+    tls: TlsServer | None = None
+    """Plain text without it."""
+    http2: Http2 = Http2()
+    """Limits of the transport."""
+    drain: Drain = Drain()
+    """Shutting down."""
+    reflection: bool = True
+    """Whether grpcurl and ghz can ask for the schema."""
+    max_request_bytes: int = Field(default=10 * 1024 * 1024, ge=1024, le=20 * 1024 * 1024)
+    """A larger request is REQUEST_TOO_LARGE. The transport itself refuses above 20 MiB."""
+    max_calls: int = Field(default=4096, ge=1, le=1_000_000)
+    """Calls at once in the whole process; one more is ROUTER_OVERLOADED. Health and reflection are not counted."""
+    max_coalesce_s: Annotated[float, Field(ge=0, le=1)] = 0.25
+    """The longest window in which a loaded server merges deltas of a stream when the caller leaves it open; 0 turns that off."""
+
+
+class Admin(Section):
+    """The admin gRPC server: RouterAdminService and channelz. It has no authentication of its own."""
+
+    listen: Listen = "127.0.0.1:50052"
+    """Address; keep it on loopback or behind a network policy."""
+    enabled: bool = True
+    """Whether it is there at all."""
+
+
+class Ops(Section):
+    """HTTP for probes and scrapers: /metrics, /livez, /readyz, /config (redacted)."""
+
+    listen: Listen = "127.0.0.1:9464"
+    """Address; without authentication."""
+    enabled: bool = True
+    """Whether it is there at all."""
+
+
+class AuthMode(enum.StrEnum):
+    """How callers prove who they are."""
+
+    NONE = "none"
+    API_KEY = "api_key"
+    MTLS = "mtls"
+
+
+class ApiKey(Section):
+    """One key of a principal. Keys look like `id.secret`; only a hash of the secret is kept."""
+
+    id: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")
+    """The part before the dot; unique over all principals."""
+    hash: str | None = Field(default=None, pattern=r"^sha256:[0-9a-f]{64}$")
+    """`sha256:` and the hex digest of the secret after the dot, as `pointsman-server new-key` prints it."""
+    hash_from: SecretRef | None = None
+    """The same text, by reference."""
+
+    @model_validator(mode="after")
+    def _check_one(self) -> ApiKey:
+        if (self.hash is None) == (self.hash_from is None):
+            raise ValueError("name exactly one of hash and hash_from")
+        return self
+
+
+class Principal(Section):
+    """A caller."""
+
+    name: Name
+    """How logs and metrics call it."""
+    api_keys: tuple[ApiKey, ...] = Field(default=(), max_length=16, strict=False)
+    """Several, so that they can be rotated."""
+    mtls_identities: tuple[str, ...] = Field(default=(), max_length=64, strict=False)
+    """Subject alternative names (DNS or URI, as spiffe://...) or the common name of its certificate; exact match."""
+    models: tuple[Name, ...] | None = Field(default=None, strict=False)
+    """The models it may use, by their own names; all without it."""
+
+
+class Auth(Section):
+    """Who may call."""
+
+    mode: AuthMode | None = Field(default=None, strict=False)
+    """Left out it is none on loopback; on any other address it must be written down."""
+    principals: tuple[Principal, ...] = Field(default=(), max_length=10_000, strict=False)
+    """The callers that api_key and mtls know."""
+
+    @property
+    def effective_mode(self) -> AuthMode:
+        """The mode in force."""
+        return self.mode or AuthMode.NONE
+
+
+class Otlp(Section):
+    """Export of traces over OTLP/HTTP."""
+
+    endpoint: str = Field(pattern=r"^https?://[^\s]+$")
+    """Base URL of the collector, as http://collector:4318; /v1/traces is added unless it ends so."""
+    headers: dict[str, SecretRef] = Field(default_factory=dict, max_length=16)
+    """Headers to send, values by reference."""
+    timeout_s: PositiveSeconds = 2
+    """Of one export."""
+    queue_size: int = Field(default=8192, ge=1, le=1_000_000)
+    """Spans that wait at most; more are dropped and counted."""
+    batch_size: int = Field(default=512, ge=1, le=100_000)
+    """Spans of one export at most; not above queue_size."""
+    delay_s: PositiveSeconds = 1
+    """Between exports."""
+
+
+class LogLevel(enum.StrEnum):
+    """The least that is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Telemetry(Section):
+    """Traces and logs; metrics are always on."""
+
+    otlp: Otlp | None = None
+    """Traces go nowhere without it."""
+    sample_ratio: Share = 1.0
+    """Share of new traces that are recorded; a caller's own decision is followed."""
+    service_name: str = Field(default="pointsman", min_length=1, max_length=128)
+    """service.name of all spans."""
+    log_level: LogLevel = Field(default=LogLevel.INFO, strict=False)
+    """The least that is logged."""
+    access_log: bool = True
+    """One line per call."""
+
+
+class Deadlines(Section):
+    """Bounds on a whole call."""
+
+    unary_default_s: PositiveSeconds = 60
+    """For a Generate that names none."""
+    stream_default_s: PositiveSeconds = 300
+    """For a StreamGenerate that names none."""
+    maximum_s: PositiveSeconds = 600
+    """A longer one is cut to this."""
+
+
+class Retry(Section):
+    """Another attempt, until something was handed to the caller."""
+
+    max_attempts: int = Field(default=3, ge=1, le=10)
+    """In all, the first included; a call may ask for another number up to max_attempts_limit."""
+    max_attempts_limit: int = Field(default=5, ge=1, le=10)
+    """The most that a call may ask for."""
+    budget_ratio: Share = 0.1
+    """Retries per call over budget_window_s; a failover after a connect failure to a backend that was not tried is free."""
+    budget_window_s: PositiveSeconds = 10
+    """The window of the budget."""
+    budget_floor: int = Field(default=3, ge=0, le=1000)
+    """Retries at once that are always allowed."""
+    backoff_base_s: PositiveSeconds = 0.1
+    """Before the first retry of the same backend: uniformly between 0 and this, doubling."""
+    backoff_max_s: PositiveSeconds = 2
+    """The cap of that."""
+    retry_after_max_s: PositiveSeconds = 300
+    """A provider's longer wait is not believed."""
+
+
+class Ejection(Section):
+    """Taking a failing backend out of rotation."""
+
+    consecutive_failures: int = Field(default=5, ge=1, le=1000)
+    """Failures in a row that eject."""
+    failure_share: Share = 0.5
+    """Or this share of at least failure_min_calls over failure_window_s."""
+    failure_min_calls: int = Field(default=10, ge=1, le=100_000)
+    """See failure_share."""
+    failure_window_s: PositiveSeconds = 10
+    """See failure_share."""
+    base_s: PositiveSeconds = 30
+    """First ejection; the n-th in a row lasts n times as long."""
+    max_s: PositiveSeconds = 300
+    """The cap of that."""
+    jitter: Share = 0.1
+    """Random part added to it."""
+    max_ejected_share: Share = 0.5
+    """Of a model's backends; with more in trouble the surplus is used all the same."""
+
+
+class Timeouts(Section):
+    """Bounds on one attempt at a backend."""
+
+    connect_s: PositiveSeconds = 2
+    """For a new connection, TLS included."""
+    first_content_s: PositiveSeconds = 30
+    """From the request to the first content of a stream; headers, roles and comments are not content."""
+    idle_s: PositiveSeconds = 20
+    """Between two events of a stream."""
+    total_s: PositiveSeconds = 600
+    """For the whole attempt; the call's own deadline may be earlier."""
+
+
+class Bearer(Section):
+    """Authorization: Bearer ..."""
+
+    type: Literal["bearer"] = "bearer"
+    """This kind."""
+    secret: SecretRef
+    """The token."""
+
+
+class HeaderKey(Section):
+    """A key in a named header."""
+
+    type: Literal["header"]
+    """This kind."""
+    name: str = Field(pattern=r"^[A-Za-z0-9-]{1,64}$")
+    """The header, as x-api-key."""
+    secret: SecretRef
+    """Its value."""
+
+
+Credentials = Annotated[Bearer | HeaderKey, Field(discriminator="type")]
+
+
+class Simulator(Section):
+    """How the built-in backend behaves; for load tests and demonstrations."""
+
+    first_token_ms: Annotated[float, Field(ge=0, le=600_000)] = 0
+    """Wait before the first token."""
+    tokens_per_s: Annotated[float, Field(ge=0, le=1_000_000)] = 0
+    """Pace after that; 0 sends all at once."""
+    output_tokens: int = Field(default=16, ge=0, le=1_000_000)
+    """Tokens of an answer, unless the call bounds it lower."""
+    script: tuple[str, ...] = Field(default=(), max_length=1000, strict=False)
+    """What successive calls do, round and round: `ok`, an error reason as `UPSTREAM_OVERLOADED`, `hang`, or `break:N` (break off after N tokens)."""
+
+
+class Backend(Section):
+    """A place that runs models."""
+
+    provider: str = Field(min_length=1, max_length=64)
+    """Which profile speaks to it: openai, vllm, sglang, llamacpp, ollama, openai_compatible or simulator."""
+    url: str = Field(default="", pattern=r"^(https?://[^\s@?#]+)?$")
+    """Base URL, as https://api.openai.com/v1; the profile's own default without it."""
+    credentials: Credentials | None = None
+    """None for servers without keys."""
+    timeouts: Timeouts = Timeouts()
+    """Bounds on one attempt."""
+    max_concurrency: int = Field(default=1024, ge=1, le=1_000_000)
+    """Attempts at once; more wait a little, or go elsewhere."""
+    proxy_url: str = Field(default="", pattern=r"^(http://[^\s]+)?$")
+    """HTTP proxy for egress."""
+    ca_file: str = ""
+    """PEM file of authorities, in place of the system's."""
+    propagate_trace: bool = False
+    """Whether it is ours: trace context is sent along."""
+    unary_upstream: Literal["unary", "stream"] | None = None
+    """How a Generate asks it; the profile's choice without it."""
+    max_event_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
+    """Of one event of its streams."""
+    max_body_bytes: int = Field(default=64 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
+    """Of one answer, decompressed."""
+    drop_params: tuple[str, ...] = Field(default=(), max_length=64, strict=False)
+    """Contract fields (as generation.seed) that this server does not take, beyond what its profile says; reported in warnings."""
+    simulator: Simulator = Simulator()
+    """Only for the provider simulator."""
+
+
+class Target(Section):
+    """One backend that serves a model."""
+
+    backend: Name
+    """Its name under backends."""
+    model: str = Field(default="", max_length=256)
+    """The name of the model there; the model's own name without it."""
+    weight: int = Field(default=1, ge=0, le=1_000_000)
+    """Share under the policy weighted; 0 takes it out."""
+    group: int = Field(default=0, ge=0, le=1000)
+    """Priority group: a higher number is used only when no lower one can serve."""
+    input_token_limit: int = Field(default=0, ge=0, le=100_000_000)
+    """Its context size where it differs from the model's; a call that is too long elsewhere goes only to a larger one."""
+
+
+class Policy(enum.StrEnum):
+    """How candidates of one group are ordered."""
+
+    ROUND_ROBIN = "round_robin"
+    WEIGHTED = "weighted"
+    LEAST_OUTSTANDING = "least_outstanding"
+
+
+class Defaults(Section):
+    """Generation settings for calls that leave them unset."""
+
+    max_output_tokens: int | None = Field(default=None, ge=1, le=100_000_000)
+    """Unset leaves it to the provider."""
+    temperature: float | None = Field(default=None, ge=0, le=10)
+    """Unset leaves it to the provider."""
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    """Unset leaves it to the provider."""
+    stop_sequences: tuple[str, ...] = Field(default=(), max_length=64, strict=False)
+    """Used when the call names none."""
+
+
+class Bounds(Section):
+    """What a call may ask for; beyond it is INVALID_REQUEST."""
+
+    max_output_tokens: int | None = Field(default=None, ge=1, le=100_000_000)
+    """The largest max_output_tokens."""
+    temperature_min: float = Field(default=0, ge=0, le=10)
+    """The lowest temperature."""
+    temperature_max: float = Field(default=2, ge=0, le=10)
+    """The highest temperature."""
+    max_stop_sequences: int = Field(default=16, ge=0, le=64)
+    """The most stop sequences."""
+
+
+class Model(Section):
+    """A name that callers ask for."""
+
+    targets: tuple[Target, ...] = Field(min_length=1, max_length=256, strict=False)
+    """Where it is served, in order."""
+    aliases: tuple[Name, ...] = Field(default=(), max_length=64, strict=False)
+    """Other names for it."""
+    policy: Policy = Field(default=Policy.LEAST_OUTSTANDING, strict=False)
+    """How targets of one group are ordered."""
+    display_name: str = Field(default="", max_length=256)
+    """For people."""
+    owner: str = Field(default="", max_length=256)
+    """Who made the model, for people."""
+    input_token_limit: int = Field(default=0, ge=0, le=100_000_000)
+    """Its context size; 0 is unknown."""
+    output_token_limit: int = Field(default=0, ge=0, le=100_000_000)
+    """Its longest answer; 0 is unknown."""
+    defaults: Defaults = Defaults()
+    """Generation settings for calls that leave them unset."""
+    bounds: Bounds = Bounds()
+    """What a call may ask for."""
+    fallbacks: tuple[Name, ...] = Field(default=(), max_length=16, strict=False)
+    """Models to go on with when no target can serve."""
+
+
+class Config(Section):
+    """The whole file."""
+
+    server: Server = Server()
+    """The public gRPC server."""
+    admin: Admin = Admin()
+    """The admin gRPC server."""
+    ops: Ops = Ops()
+    """HTTP for probes and scrapers."""
+    auth: Auth = Auth()
+    """Who may call."""
+    telemetry: Telemetry = Telemetry()
+    """Traces and logs."""
+    deadlines: Deadlines = Deadlines()
+    """Bounds on a whole call."""
+    retry: Retry = Retry()
+    """Another attempt."""
+    ejection: Ejection = Ejection()
+    """Taking a failing backend out."""
+    max_queue_time_s: Seconds = 1
+    """How long a call waits for a free place at a backend at most, and never above a tenth of its deadline."""
+    max_queued_calls: int = Field(default=2048, ge=0, le=1_000_000)
+    """Calls that wait at once in the process; one more is ROUTER_OVERLOADED."""
+    backends: dict[Name, Backend] = Field(default_factory=lambda: {"simulator": Backend(provider="simulator")}, min_length=1, max_length=10_000)
+    """Places that run models."""
+    models: dict[Name, Model] = Field(
+        default_factory=lambda: {"simulator": Model(targets=(Target(backend="simulator"),))}, min_length=1, max_length=10_000
+    )
+    """Names that callers ask for."""

@@ -1,0 +1,137 @@
+"""What travels with a call beside its request: who, until when, under which ids. Frozen values, passed explicitly."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pointsman_server.deadline import Deadline
+from pointsman_server.domain import Call, Cost, Opened, Usage, Warning
+from pointsman_server.errors import Reason
+
+
+class AuthMethod(enum.StrEnum):
+    """How a caller proved who it is."""
+
+    NONE = "none"
+    API_KEY = "api_key"
+    MTLS = "mtls"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An authenticated caller."""
+
+    name: str
+    method: AuthMethod
+    models: frozenset[str] | None = None
+    """The models it may use; None is all."""
+
+    def may_use(self, model: str) -> bool:
+        """Whether the access list allows the model (by its own name, aliases resolved)."""
+        return self.models is None or model in self.models
+
+
+class Span(Protocol):
+    """One span of a trace, as the rooms that do not know tracing see it."""
+
+    @property
+    def trace_id(self) -> str:
+        """32 hex digits, or empty without a trace."""
+
+    def set(self, key: str, value: str | int | float | bool | tuple[str, ...]) -> None:
+        """Put an attribute on it; a name from telemetry's tables, never content."""
+
+    def headers(self) -> Mapping[str, str]:
+        """W3C trace context for a backend that is ours."""
+
+    def end(self, *, error_type: str = "", code: str = "") -> None:
+        """Close it; a second close does nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """One RPC."""
+
+    request_id: str
+    method: str
+    """Full gRPC method, as `pointsman.v1.InferenceService/Generate`."""
+    principal: Principal
+    deadline: Deadline
+    """The caller's deadline less the answer margin."""
+    started_at: float
+    """Monotonic seconds."""
+    nonce: str
+    """Makes attempt ids unique where callers reuse request ids."""
+    span: Span
+    stream: bool = False
+    peer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One backend with the model's name there."""
+
+    backend: str
+    provider: str
+    model: str
+    """The upstream's own name of the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of a call at one target; the same call may be encoded again for the next."""
+
+    call: Call
+    target: Target
+    number: int
+    """From 1."""
+    stream: bool
+    """Whether the caller streams; the profile decides whether the upstream does."""
+    upstream_id: str
+    """`<request id>-<nonce>.<number>`: unique, for the upstream's own logs."""
+    trace_headers: Mapping[str, str] = field(default_factory=dict)
+    """Empty unless the backend is marked as ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """How one attempt ended; the final event, metrics, log, breaker and limiter all read this."""
+
+    number: int
+    target: Target
+    reason: Reason | None
+    """None: served."""
+    latency_s: float
+    http_status: int = 0
+    retry_delay_s: float | None = None
+    hedge: bool = False
+    connect_s: float | None = None
+    first_content_s: float | None = None
+    """From the attempt's start to its first content."""
+    usage: Usage | None = None
+    detail: str = ""
+    """For the log; already safe."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingReport:
+    """Where a call went and why, as known when it is asked for."""
+
+    model: str
+    """The caller-facing model, aliases resolved."""
+    policy: str
+    decision_reason: str
+    attempts: tuple[AttemptRecord, ...]
+    served: Target | None
+    opened: Opened | None
+    fallback_used: bool
+    queue_s: float
+    first_content_s: float | None
+    """From the call's start."""
+    total_s: float
+    warnings: tuple[Warning, ...] = ()
+    usage: Usage | None = None
+    cost: Cost | None = None

@@ -1,0 +1,46 @@
+"""Tokens, money and warnings of a call."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class UsageSource(enum.Enum):
+    """Who counted."""
+
+    REPORTED = "REPORTED"
+    ESTIMATED = "ESTIMATED"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one answer; None means not reported, which is not 0.
+
+    Cached, cache-write and reasoning tokens are parts of input and output, never additions to them.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    source: UsageSource = UsageSource.REPORTED
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Money in billionths of the currency's unit, rounded once per call."""
+
+    nanos: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warning:  # noqa: A001 - the contract's word; the builtin is not used in this project
+    """Something that the caller asked for and did not get as asked."""
+
+    code: str
+    field: str
+    message: str

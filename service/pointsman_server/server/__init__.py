@@ -1,0 +1,1 @@
+"""The gRPC boundary: the only room that knows grpc and the contract's messages."""

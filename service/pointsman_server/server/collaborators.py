@@ -1,0 +1,93 @@
+"""What the gRPC boundary needs from the rest of the service, as protocols that `app` fills in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from pointsman_server.context import CallContext, Principal, RoutingReport
+from pointsman_server.domain import Answer, Call, Event
+from pointsman_server.routing.view import BackendInfo, ModelInfo
+
+
+class Dispatched(Protocol):
+    """One call on its way: consumed once, either whole or as a stream, in the caller's task."""
+
+    async def complete(self) -> Answer:
+        """The whole answer. Raises ServiceError."""
+
+    def __aiter__(self) -> AsyncIterator[Sequence[Event]]:
+        """Batches of events, from the first content on; each is what one network read yielded. Raises ServiceError."""
+
+    def pause(self) -> None:
+        """Let the kernel hold bytes back until the next batch is asked for."""
+
+    def report(self) -> RoutingReport:
+        """Where it went so far; may be asked at any time, also after a failure."""
+
+
+class Dispatch(Protocol):
+    """The way to the backends."""
+
+    def open(self, call: Call, context: CallContext) -> AbstractAsyncContextManager[Dispatched]:
+        """Plan the call and get ready to walk the plan. Leaving frees everything, synchronously where it must.
+
+        Raises ServiceError on entry when the call cannot be planned.
+        """
+
+
+class Admission(Protocol):
+    """The gate."""
+
+    def enter(self, call: Call, context: CallContext) -> AbstractAsyncContextManager[Call]:
+        """Validate, check access, take a place; yields the call with the model's defaults. Raises ServiceError."""
+
+
+class Authenticator(Protocol):
+    """Who calls."""
+
+    def authenticate(self, metadata: Mapping[str, str], peer_identities: Sequence[str]) -> Principal:
+        """The principal of this metadata (lower-case keys) or of the verified client certificate's names.
+
+        Raises ServiceError UNAUTHENTICATED, with one text for every cause.
+        """
+
+
+class Catalog(Protocol):
+    """What can be asked for."""
+
+    def models(self, principal: Principal) -> Sequence[ModelInfo]:
+        """The models that this principal may use, by name."""
+
+    def model(self, name: str, principal: Principal) -> ModelInfo:
+        """One of them, by name or alias. Raises ServiceError MODEL_NOT_FOUND or MODEL_NOT_ALLOWED."""
+
+    def backends(self, model: str) -> Sequence[BackendInfo]:
+        """All backends by name, or those of one model (MODEL_NOT_FOUND)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a configuration."""
+
+    path: str
+    line: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadOutcome:
+    """What a reload did."""
+
+    applied: bool
+    config_hash: str
+    faults: tuple[Fault, ...]
+
+
+class Control(Protocol):
+    """What operators may do."""
+
+    async def reload(self, *, validate_only: bool) -> ReloadOutcome:
+        """Read the configuration again; keeps the old one when the new has a fault."""

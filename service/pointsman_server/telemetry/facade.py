@@ -1,0 +1,46 @@
+"""What the other rooms may tell telemetry. Every method is cheap, never blocks and never raises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from pointsman_server.context import Attempt, AttemptRecord, CallContext, RoutingReport, Span
+from pointsman_server.errors import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """How one RPC ended, for its access line, its metrics and its span; made once per call by the server room."""
+
+    context: CallContext
+    code: str
+    """gRPC status name, as OK or UNAVAILABLE."""
+    reason: Reason | None
+    duration_s: float
+    report: RoutingReport | None
+    """None when the call ended before it was routed."""
+    request_bytes: int = 0
+    messages_sent: int = 0
+    cause: BaseException | None = None
+    """What really happened; for the log of unexpected failures (type and place only, never its text)."""
+
+
+class Telemetry(Protocol):
+    """The one way out for what is observed."""
+
+    def start_call(self, method: str, metadata: Mapping[str, str], request_id: str) -> Span:
+        """The server span; parent from the caller's traceparent and tracestate, if well formed."""
+
+    def call_ended(self, record: CallRecord) -> None:
+        """Ends the server span, writes the access line, counts."""
+
+    def start_attempt(self, parent: Span, attempt: Attempt) -> Span:
+        """The client span of one attempt, child of the call's span."""
+
+    def attempt_ended(self, span: Span, attempt: Attempt, record: AttemptRecord) -> None:
+        """Ends the attempt's span and counts."""
+
+    def event(self, name: str, **fields: str | int | float | bool | None) -> None:
+        """A rare happening (backend ejected, configuration reloaded) as a log line; `name` from telemetry's table."""

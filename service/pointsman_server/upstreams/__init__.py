@@ -1,0 +1,1 @@
+"""Providers: each dialect a pure translator, each backend an Upstream."""
