@@ -1,0 +1,1 @@
+"""Stand-ins for what the service talks to; typed against its protocols."""
