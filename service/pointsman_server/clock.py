@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Protocol
+
+
+_NEVER = float("inf")
+_EARLY_S = 0.0005
+"""Timers of some loops fire up to this early; asking again for less would only spin."""
 
 
 class Handle(Protocol):
@@ -50,20 +54,21 @@ class SystemClock:
 
 
 class Watchdog:
-    """A timeout for one task that is cheap to move: `async with Watchdog(clock) as dog: dog.at = ...`.
+    """A timeout for one task that is cheap to move: `dog.start()`, then `dog.at = ...` as often as wanted, `dog.stop()`.
 
-    Moving it later only stores a number; the timer looks again when it fires. Inside the block, expiry
-    surfaces as TimeoutError; a cancellation from outside stays a CancelledError (as in asyncio.timeout).
+    Moving it later only stores a number; the timer looks again when it fires. Expiry cancels the task; whoever
+    catches that CancelledError asks `claim` whose it was, as asyncio.timeout does it inside.
     """
 
-    __slots__ = ("_at", "_clock", "_expired", "_handle", "_scheduled_at", "_task")
+    __slots__ = ("_at", "_before", "_clock", "_expired", "_handle", "_scheduled_at", "_task")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._at = float("inf")
-        self._scheduled_at = float("inf")
+        self._at = _NEVER
+        self._scheduled_at = _NEVER
         self._handle: Handle | None = None
         self._task: asyncio.Task[object] | None = None
+        self._before = 0
         self._expired = False
 
     @property
@@ -74,13 +79,32 @@ class Watchdog:
     @at.setter
     def at(self, when: float) -> None:
         self._at = when
-        if when < self._scheduled_at:
+        if when < self._scheduled_at and self._task is not None:
             self._schedule(when)
 
-    @property
-    def expired(self) -> bool:
-        """Whether it fired."""
-        return self._expired
+    def start(self, at: float) -> None:
+        """Watch over the current task until `stop`."""
+        self._task = asyncio.current_task()
+        self._before = self._task.cancelling() if self._task is not None else 0
+        self.at = at
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        self._task = None
+
+    def claim(self) -> bool:
+        """In an `except CancelledError`: whether the cancellation is the watchdog's own; if so it is taken back.
+
+        Of two cancellations at once the other one wins: then this says False and the error must go on.
+        """
+        if not self._expired or self._task is None:
+            return False
+        self._expired = False
+        self._at = _NEVER
+        return self._task.uncancel() <= self._before
 
     def _schedule(self, when: float) -> None:
         if self._handle is not None:
@@ -90,27 +114,11 @@ class Watchdog:
 
     def _look(self) -> None:
         self._handle = None
-        self._scheduled_at = float("inf")
-        if self._clock.now() + 0.0005 < self._at:
-            if self._at != float("inf"):
+        self._scheduled_at = _NEVER
+        if self._clock.now() + _EARLY_S < self._at:
+            if self._at != _NEVER:
                 self._schedule(self._at)
             return
-        self._expired = True
         if self._task is not None:
+            self._expired = True
             self._task.cancel()
-
-    async def __aenter__(self) -> Watchdog:
-        self._task = asyncio.current_task()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
-        task, self._task = self._task, None
-        if self._expired and task is not None:
-            # Of two cancellations at once the caller's wins: only when ours was the last is it a timeout.
-            if task.uncancel() <= 0 and kind is asyncio.CancelledError:
-                raise TimeoutError from error

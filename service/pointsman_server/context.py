@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pointsman_server.deadline import Deadline
 from pointsman_server.domain import Call, Cost, Opened, Usage, Warning
-from pointsman_server.errors import Reason
+from pointsman_server.errors import Reason, UpstreamFault
 
 
 class AuthMethod(enum.StrEnum):
@@ -114,6 +114,12 @@ class AttemptRecord:
     usage: Usage | None = None
     detail: str = ""
     """For the log; already safe."""
+    opened: Opened | None = None
+    """What the upstream said of its answer; None when it came to none."""
+    finish_reasons: tuple[str, ...] = ()
+    """In the provider's words, one per candidate that ended."""
+    upstream: UpstreamFault | None = None
+    """What the provider said when it failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,35 @@
+"""Which candidates may be tried now: ejections and cool-downs, with a cap on how many may be ejected at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pointsman_server.routing.fleet import BackendBook, Block
+from pointsman_server.routing.plan import Candidate
+from pointsman_server.routing.view import BackendState
+
+_COOLING = BackendState.COOLING_DOWN
+
+
+def blocks(candidates: Sequence[Candidate], now: float, *, max_ejected_share: float) -> list[Block | None]:
+    """For each candidate what keeps it away, or None.
+
+    When more than the share of the distinct backends is ejected, those ejected last are used all the same (Envoy's
+    max_ejection_percent): a fault that all have in common is no reason to refuse everything. A cool-down is what the
+    provider asked for and is always kept.
+    """
+    found = [candidate.view.book.block(candidate.view.target.model, now) for candidate in candidates]
+    ejected: dict[int, BackendBook] = {}
+    for candidate, block in zip(candidates, found, strict=True):
+        if block is not None and block.state is not _COOLING:
+            ejected[id(candidate.view.book)] = candidate.view.book
+    if not ejected:
+        return found
+    total = len({id(candidate.view.book) for candidate in candidates})
+    allowed = int(total * max_ejected_share + 1e-9)
+    by_age = sorted(ejected.values(), key=lambda book: book.breaker.ejected_at or now)
+    surplus = {id(book) for book in by_age[allowed:]}
+    return [
+        None if block is not None and block.state is not _COOLING and id(candidate.view.book) in surplus else block
+        for candidate, block in zip(candidates, found, strict=True)
+    ]

@@ -1,0 +1,158 @@
+"""The books on backends: what is in flight, who is ejected or cooling down. Outlives a reload; sync, no clock of its own."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+from pointsman_server.errors import Reason
+from pointsman_server.routing.breaker import Breaker, BreakerState, EjectionRules
+from pointsman_server.routing.cooldown import Cooldown
+from pointsman_server.routing.outcome import Outcome, outcome_of
+from pointsman_server.routing.view import BackendState
+
+_EWMA_DECAY_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Why a backend takes no calls now."""
+
+    state: BackendState
+    reason: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What makes a backend the same one after a reload."""
+
+    name: str
+    provider: str
+    url: str
+
+
+class BackendBook:
+    """Everything that is known of one backend from the calls that went there."""
+
+    def __init__(self, identity: Identity, limit: int, rules: EjectionRules, rng: Random) -> None:
+        self.identity = identity
+        self.limit = limit
+        self.in_flight = 0
+        self.in_flight_tokens = 0
+        self.breaker = Breaker(rules, rng)
+        self.first_token_ewma_s: float | None = None
+        self._ewma_at = 0.0
+        self._cooldowns: dict[str, Cooldown] = {}
+        self._waiters: deque[Callable[[], bool]] = deque()
+
+    def block(self, model: str, now: float) -> Block | None:
+        """What keeps calls for this model (the upstream's name) away now."""
+        for key in ("", model):
+            cooldown = self._cooldowns.get(key)
+            if cooldown is not None and cooldown.active(now):
+                cause = cooldown.reason.value if cooldown.reason else ""
+                return Block(BackendState.COOLING_DOWN, cause, cooldown.until)
+        if self.breaker.allows(now):
+            return None
+        half_open = self.breaker.state(now) is BreakerState.HALF_OPEN
+        state = BackendState.HALF_OPEN if half_open else BackendState.EJECTED
+        return Block(state, "probe under way" if half_open else "failures", max(now, self.breaker.until))
+
+    def state(self, now: float) -> Block:
+        """Its state for people; the worst over its models."""
+        for model in self._cooldowns:
+            block = self.block(model, now)
+            if block is not None and block.state is BackendState.COOLING_DOWN:
+                return block
+        match self.breaker.state(now):
+            case BreakerState.OPEN:
+                return Block(BackendState.EJECTED, "failures", self.breaker.until)
+            case BreakerState.HALF_OPEN:
+                return Block(BackendState.HALF_OPEN, "probing", 0.0)
+            case BreakerState.CLOSED:
+                return Block(BackendState.HEALTHY, "", 0.0)
+
+    def take(self) -> bool:
+        """Take a place if one is free."""
+        if self.in_flight >= self.limit:
+            return False
+        self.in_flight += 1
+        return True
+
+    def give_back(self) -> None:
+        """Free a place: the longest waiter gets it, else it is open."""
+        while self._waiters and self.in_flight <= self.limit:
+            if self._waiters.popleft()():
+                return
+        self.in_flight -= 1
+
+    def wait(self, offer: Callable[[], bool]) -> None:
+        """Ask to be offered a place; `offer` returns whether it took it."""
+        self._waiters.append(offer)
+
+    def forget(self, offer: Callable[[], bool]) -> None:
+        """Take back a `wait`."""
+        if offer in self._waiters:
+            self._waiters.remove(offer)
+
+    def record(
+        self, model: str, reason: Reason | None, now: float, *, probe: bool, retry_after_s: float | None, longest_s: float
+    ) -> bool:
+        """Learn how an attempt ended; True when it ejected the backend."""
+        match outcome_of(reason):
+            case Outcome.SUCCESS:
+                self.breaker.success(now, probe=probe)
+                for key in ("", model):
+                    if key in self._cooldowns:
+                        self._cooldowns[key].over()
+            case Outcome.FAILURE:
+                return self.breaker.failure(now, probe=probe)
+            case Outcome.NEUTRAL:
+                self.breaker.neutral(probe=probe)
+            case Outcome.COOL_MODEL | Outcome.COOL_BACKEND as outcome:
+                self.breaker.neutral(probe=probe)
+                key = model if outcome is Outcome.COOL_MODEL else ""
+                cooldown = self._cooldowns.setdefault(key, Cooldown())
+                cooldown.begin(now, reason or Reason.UPSTREAM_OVERLOADED, retry_after_s, longest_s=longest_s)
+        return False
+
+    def saw_first_token(self, latency_s: float, now: float) -> None:
+        """Feed the moving average of the time to first content; older samples fade with a 10 s decay."""
+        if self.first_token_ewma_s is None:
+            self.first_token_ewma_s = latency_s
+        else:
+            keep = max(0.0, 1.0 - (now - self._ewma_at) / _EWMA_DECAY_S) * 0.9
+            self.first_token_ewma_s = keep * self.first_token_ewma_s + (1 - keep) * latency_s
+        self._ewma_at = now
+
+
+class Fleet:
+    """All books by backend, and whose turn it is per model."""
+
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
+        self._books: dict[str, BackendBook] = {}
+        self._turns: dict[str, int] = {}
+
+    def adopt(self, identity: Identity, limit: int, rules: EjectionRules) -> BackendBook:
+        """The book of a backend: the one that is kept when the backend is the same, else a new one."""
+        book = self._books.get(identity.name)
+        if book is None or book.identity != identity:
+            book = self._books[identity.name] = BackendBook(identity, limit, rules, self._rng)
+        book.limit = limit
+        book.breaker.use(rules)
+        return book
+
+    def keep_only(self, names: set[str]) -> None:
+        """Forget backends that the configuration no longer has; their calls end on the books they hold."""
+        for name in self._books.keys() - names:
+            del self._books[name]
+
+    def turn(self, model: str) -> int:
+        """A number that rises by one with each ask, per model."""
+        turn = self._turns.get(model, 0)
+        self._turns[model] = turn + 1
+        return turn
