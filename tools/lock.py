@@ -1,7 +1,8 @@
 """Locks the requirements of both distributions and of every dependency group, with hashes.
 
-Enters: the two `pyproject.toml`. Leaves: `requirements/*.txt`, without the address of any index. Resolves for the oldest
-Python that is supported, since what newer ones need is a part of it, and takes in the hashes of every platform's wheels.
+Enters: the two `pyproject.toml`. Leaves: `requirements/*.txt`, without the address of any index. Resolves for the
+oldest Python that is supported, since what newer ones need is a part of it, and takes in the hashes of every
+platform's wheels.
 """
 
 import argparse
@@ -63,7 +64,16 @@ def compile_lock(lock: str, *, upgrade: bool) -> None:
     target = LOCKS / f"{lock}.txt"
     constraints = [f"--constraint={LOCKS / (other + '.txt')}" for other in ORDER[lock]]
     command = [
-        *(sys.executable, "-m", "piptools", "compile", "--quiet", "--generate-hashes", "--allow-unsafe", "--strip-extras"),
+        *(
+            sys.executable,
+            "-m",
+            "piptools",
+            "compile",
+            "--quiet",
+            "--generate-hashes",
+            "--allow-unsafe",
+            "--strip-extras",
+        ),
         *("--no-header", "--no-annotate", *NO_ADDRESSES, *constraints),
         *(["--upgrade"] if upgrade else []),
         *(f"--output-file={target}", "-"),
@@ -72,7 +82,9 @@ def compile_lock(lock: str, *, upgrade: bool) -> None:
     # A folder of wheels built on this machine has hashes that no other machine can match.
     environment = {name: value for name, value in os.environ.items() if name != "PIP_FIND_LINKS"}
     subprocess.run(command, input=text, text=True, check=True, cwd=ROOT, env=environment)
-    lines = [line for line in target.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    lines = [
+        line for line in target.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")
+    ]
     target.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"{target.relative_to(ROOT)}: {sum('==' in line for line in lines)} packages")
 

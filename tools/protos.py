@@ -40,7 +40,9 @@ def generate(out: Path) -> None:
     file_set = FileDescriptorSet.FromString(descriptors.read_bytes())
     descriptors.unlink()
     for path in (out / PACKAGE).glob("*_pb2_grpc.py"):
-        if not any(file.service and _module(file) == path.stem.removesuffix("_grpc") for file in file_set.file):
+        if not any(
+            file.service and _module(file) == path.stem.removesuffix("_grpc") for file in file_set.file
+        ):
             path.unlink()
     (out / PACKAGE / "__init__.py").write_text(_package(file_set), encoding="utf-8")
 
@@ -51,7 +53,10 @@ def _module(file: FileDescriptorProto) -> str:
 
 def _package(file_set: FileDescriptorSet) -> str:
     """The text of `__init__.py`: every message, enum, enum value, stub and servicer by its own name."""
-    lines = ['"""The contract `pointsman.v1`: messages, enums, stubs and servicers. Generated; do not edit."""', ""]
+    lines = [
+        '"""The contract `pointsman.v1`: messages, enums, stubs and servicers. Generated; do not edit."""',
+        "",
+    ]
     names: list[str] = []
     for file in sorted(file_set.file, key=lambda file: file.name):
         by_module = {_module(file): _messages(file), _module(file) + "_grpc": _services(file)}
@@ -100,7 +105,9 @@ def _install(fresh: Path) -> None:
 def main() -> int:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="change nothing; fail if the stubs are not up to date")
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; fail if the stubs are not up to date"
+    )
     check = parser.parse_args().check
     with tempfile.TemporaryDirectory() as folder:
         generate(Path(folder))
