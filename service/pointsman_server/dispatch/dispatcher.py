@@ -144,7 +144,8 @@ class Run:
                         if committed:
                             yield batch
                         elif self._first_content_at is None:
-                            held = [event for event in (*held, *batch) if isinstance(event, Opened | UsageReport)][-2:]
+                            held.extend(event for event in batch if isinstance(event, Opened | UsageReport))
+                            del held[:-2]
                         else:
                             committed = True
                             yield [*held, *batch]
