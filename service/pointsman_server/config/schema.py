@@ -176,7 +176,7 @@ class Auth(Section):
 class Otlp(Section):
     """Export of traces over OTLP/HTTP."""
 
-    endpoint: str = Field(pattern=r"^https?://[^\s]+$")
+    endpoint: str = Field(pattern=r"^https?://[^\s@?#]+$")
     """Base URL of the collector, as http://collector:4318; /v1/traces is added unless it ends so."""
     headers: dict[str, SecretRef] = Field(default_factory=dict, max_length=16)
     """Headers to send, values by reference."""
@@ -329,7 +329,7 @@ class Backend(Section):
     """Bounds on one attempt."""
     max_concurrency: int = Field(default=1024, ge=1, le=1_000_000)
     """Attempts at once; more wait a little, or go elsewhere."""
-    proxy_url: str = Field(default="", pattern=r"^(http://[^\s]+)?$")
+    proxy_url: str = Field(default="", pattern=r"^(http://[^\s@?#]+)?$")
     """HTTP proxy for egress."""
     ca_file: str = ""
     """PEM file of authorities, in place of the system's."""
