@@ -1,0 +1,215 @@
+"""The asyncio client: the twin of `client.py`, with the same names, the same answers and the same exceptions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+import grpc
+from google.protobuf.message import Message
+
+from pointsman import v1
+from pointsman.answer import Generation, Model
+from pointsman.call import INFERENCE, MODELS, Metadata, PreparedCall
+from pointsman.channel import Connection
+from pointsman.conversation import Input
+from pointsman.core import ClientCore, page_request, to_models, view
+from pointsman.params import GenerateParams
+from pointsman.request import build_request
+from pointsman.stream import StreamBooks, StreamEvent
+
+R = TypeVar("R")
+
+
+class AsyncClient(ClientCore[grpc.aio.Channel]):
+    """Asks models through a Pointsman server. It belongs to the event loop of its first call."""
+
+    def _open(self, connection: Connection) -> grpc.aio.Channel:
+        options = connection.channel_options()
+        if connection.tls is None:
+            return grpc.aio.insecure_channel(connection.target, options)
+        return grpc.aio.secure_channel(connection.target, connection.tls.credentials(), options)
+
+    async def generate(
+        self,
+        input: Input | None = None,  # noqa: A002 -- the word of the contract
+        *,
+        model: str = "",
+        request: v1.GenerateRequest | None = None,
+        timeout_s: float | None = None,
+        request_id: str = "",
+        metadata: Metadata = (),
+        **params: Unpack[GenerateParams],
+    ) -> Generation:
+        """The whole answer to a text, a conversation, or a ready request."""
+        asked = build_request(input, model=model, request=request, params=params)
+        call = self._caller.prepare(
+            INFERENCE,
+            "Generate",
+            model=asked.model,
+            timeout_s=timeout_s,
+            request_id=request_id,
+            metadata=metadata,
+        )
+        response = await _finish(call, v1.InferenceServiceStub(self.channel).Generate, asked)
+        return Generation(response, response.routing.request_id or call.request_id)
+
+    def stream(
+        self,
+        input: Input | None = None,  # noqa: A002 -- the word of the contract
+        *,
+        model: str = "",
+        request: v1.GenerateRequest | None = None,
+        timeout_s: float | None = None,
+        request_id: str = "",
+        metadata: Metadata = (),
+        **params: Unpack[GenerateParams],
+    ) -> AsyncStream:
+        """The answer as it comes; `with` begins it, and leaving early cancels it."""
+        asked = build_request(input, model=model, request=request, params=params)
+
+        def start() -> tuple[PreparedCall, Any]:
+            call = self._caller.prepare(
+                INFERENCE,
+                "StreamGenerate",
+                model=asked.model,
+                timeout_s=timeout_s,
+                request_id=request_id,
+                metadata=metadata,
+            )
+            return call, _start(call, v1.InferenceServiceStub(self.channel).StreamGenerate, asked)
+
+        return AsyncStream(start, asked)
+
+    async def models(self, *, full: bool = False, timeout_s: float | None = None) -> list[Model]:
+        """Every model that this caller may use; `full` tells capabilities, limits and prices too."""
+        found: list[Model] = []
+        token = ""
+        while True:
+            call = self._caller.prepare(MODELS, "ListModels", timeout_s=timeout_s)
+            page = await _finish(
+                call, v1.ModelServiceStub(self.channel).ListModels, page_request(token, full=full)
+            )
+            found += to_models(page.models)
+            token = page.next_page_token
+            if not token:
+                return found
+
+    async def model(self, name: str, *, timeout_s: float | None = None) -> Model:
+        """One model, by name or alias; ModelNotFound if there is none."""
+        call = self._caller.prepare(MODELS, "GetModel", model=name, timeout_s=timeout_s)
+        request = v1.GetModelRequest(name=name, view=view(full=True))
+        found = await _finish(call, v1.ModelServiceStub(self.channel).GetModel, request)
+        return Model(found.model)
+
+    async def close(self) -> None:
+        """Closes the channel, if it is the client's own; calls still running fail as Cancelled."""
+        if self._given is None and "channel" in self.__dict__:
+            await self.channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+
+def _start(call: PreparedCall, method: Callable[..., R], request: Message) -> R:
+    try:
+        return method(
+            request, timeout=call.timeout_s, metadata=call.metadata, wait_for_ready=call.wait_for_ready
+        )
+    except BaseException as error:
+        call.span.end(error)
+        raise
+
+
+async def _finish(call: PreparedCall, method: Callable[..., Awaitable[R]], request: Message) -> R:
+    rpc = _start(call, method, request)
+    try:
+        response = await rpc
+    except grpc.aio.AioRpcError as error:
+        raise call.failed(error) from error
+    except BaseException as error:
+        call.span.end(error)
+        raise
+    call.span.end()
+    return response
+
+
+class AsyncStream:
+    """A streamed answer: an asynchronous iterator of events between `async with` and its end."""
+
+    def __init__(self, start: Callable[[], tuple[PreparedCall, Any]], request: v1.GenerateRequest) -> None:
+        self._start = start
+        self._books = StreamBooks(request)
+        self._running: tuple[PreparedCall, Any] | None = None
+        self._frames: Any = None
+        self._ended = False
+
+    async def __aenter__(self) -> Self:
+        if self._running is not None:
+            raise RuntimeError("a stream can be entered once: ask the client for another")
+        self._running = self._start()
+        self._frames = aiter(self._running[1])
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        call, rpc = self._entered()
+        rpc.cancel()
+        await self._frames.aclose()
+        self._books.leave(call, error)
+
+    def _entered(self) -> tuple[PreparedCall, Any]:
+        if self._running is None:
+            raise RuntimeError("a stream begins with `async with`: async with client.stream(...) as stream")
+        return self._running
+
+    def __aiter__(self) -> AsyncIterator[StreamEvent]:
+        return self
+
+    async def __anext__(self) -> StreamEvent:
+        call, _ = self._entered()
+        if self._ended:
+            raise StopAsyncIteration
+        try:
+            frame = await anext(self._frames)
+        except StopAsyncIteration:
+            self._ended = True
+            self._books.check_complete(call)
+            call.span.end()
+            raise
+        except grpc.aio.AioRpcError as error:
+            self._ended = True
+            raise call.failed(error, content_delivered=self._books.has_content) from error
+        return self._books.take(frame, call)
+
+    @property
+    def text_stream(self) -> AsyncIterator[str]:
+        """The first candidate's text alone, piece by piece."""
+        self._books.check_text_alone_will_do()
+        return (event.text async for event in self if event.text)
+
+    async def collect(self) -> Generation:
+        """Reads to the end; the whole answer."""
+        async for _ in self:
+            pass
+        return self.result
+
+    @property
+    def result(self) -> Generation:
+        """The whole answer, once all of it came."""
+        return self._books.result(self.request_id)
+
+    @property
+    def partial(self) -> Generation:
+        """The answer as far as it has come, also after a failure."""
+        return self._books.partial(self.request_id)
+
+    @property
+    def request_id(self) -> str:
+        """The call's id, for whoever runs the server."""
+        return self._entered()[0].request_id
