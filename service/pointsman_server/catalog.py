@@ -31,11 +31,11 @@ class RuntimeCatalog:
         return [self._info(runtime, name) for name in sorted(runtime.config.models) if principal.may_use(name)]
 
     def model(self, name: str, principal: Principal) -> ModelInfo:
-        """One of them, by name or alias. Raises ServiceError MODEL_NOT_FOUND or MODEL_NOT_ALLOWED."""
+        """One of them, by name or alias. Raises ServiceError MODEL_NOT_FOUND, also for what the principal may not use."""
         runtime = self._runtime()
         own = runtime.canonical(name)
         if not principal.may_use(own):
-            raise ServiceError(Reason.MODEL_NOT_ALLOWED, "this caller may not use the model")
+            raise ServiceError(Reason.MODEL_NOT_FOUND, "no model of that name here", resource=name)
         return self._info(runtime, own)
 
     def backends(self, model: str) -> Sequence[BackendInfo]:
