@@ -42,5 +42,5 @@ class Telemetry(Protocol):
     def attempt_ended(self, span: Span, attempt: Attempt, record: AttemptRecord) -> None:
         """Ends the attempt's span and counts."""
 
-    def event(self, name: str, **fields: str | int | float | bool | None) -> None:
+    def event(self, name: str, **fields: str | float | bool | None) -> None:
         """A rare happening (backend ejected, configuration reloaded) as a log line; `name` from telemetry's table."""
