@@ -1,4 +1,4 @@
-"""Who calls: API keys, client certificates, or nobody asked. Credentials enter, a Principal leaves; one text for every refusal.
+"""Who calls: API keys, client certificates, or nobody asked. Credentials enter, a Principal leaves; one text refuses.
 
 Keys are looked up by their public id and compared by the SHA-256 of their secret. A slow password hash would add
 nothing: the secret is 256 random bits, so there is no dictionary to try, and the check is on every call's path.

@@ -209,7 +209,9 @@ def check_format(call: Call, faults: Faults) -> None:
             faults.length(path, text, MAX_PATTERN)
         case Choice(values):
             if not values or "" in values or len(set(values)) < len(values):
-                faults.add("output_format.choice.values", "must be one or more different texts, none of them empty")
+                faults.add(
+                    "output_format.choice.values", "must be one or more different texts, none of them empty"
+                )
             faults.count("output_format.choice.values", len(values), MAX_CHOICES)
         case _:
             assert_never(call.output_format)

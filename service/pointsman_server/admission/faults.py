@@ -1,4 +1,4 @@
-"""Collects what is wrong with one call, so that the caller learns all of it at once; and the checks that every field shares."""
+"""Collects what is wrong with one call, so that the caller learns all of it at once; and checks that fields share."""
 
 from __future__ import annotations
 
@@ -47,16 +47,21 @@ class Faults:
     def raise_any(self) -> None:
         """Raises ServiceError when there is a fault; what is wrong goes before what is not supported."""
         for reason, faults in (
-            (Reason.INVALID_REQUEST, self._found), (Reason.UNSUPPORTED_PARAMETER, self._unsupported),
+            (Reason.INVALID_REQUEST, self._found),
+            (Reason.UNSUPPORTED_PARAMETER, self._unsupported),
         ):
             if faults:
                 more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-                raise ServiceError(reason, f"{faults[0].path}: {faults[0].description}{more}", fields=tuple(faults))
+                raise ServiceError(
+                    reason, f"{faults[0].path}: {faults[0].description}{more}", fields=tuple(faults)
+                )
 
     def number(self, path: str, value: float | None, low: float, high: float) -> None:
         """Unset, or finite and within both bounds."""
         if value is not None and not low <= value <= high:
-            self.add(path, f"must be from {low:g} to {high:g}" if high < math.inf else f"must be at least {low:g}")
+            self.add(
+                path, f"must be from {low:g} to {high:g}" if high < math.inf else f"must be at least {low:g}"
+            )
 
     def above_zero(self, path: str, value: float | None) -> None:
         """Unset, or finite and positive."""

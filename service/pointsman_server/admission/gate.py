@@ -1,4 +1,4 @@
-"""The gate: a decoded call enters, leaves with its model's own name and defaults, holding one of the process's places."""
+"""The gate: a decoded call enters, leaves with its model's own name and defaults, holding a place of the process."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ConfiguredModels:
 
 
 class Gate:
-    """Admission for all calls of the process. `models` and `max_calls` are asked per call, so that a reload takes effect."""
+    """Admission for all calls of the process. `models` and `max_calls` are asked per call, so a reload takes effect."""
 
     def __init__(self, models: Callable[[], Models], max_calls: Callable[[], int], clock: Clock) -> None:
         self._models = models
@@ -140,8 +140,9 @@ def _resolve(models: Models, name: str) -> tuple[str, Model]:
 def _with_known_fallbacks(call: Call, models: Models, context: CallContext) -> Call:
     """The caller's fallbacks by the models' own names; none may lead to what the caller may not ask for."""
     fallbacks = []
-    for position, fallback in enumerate(call.routing.fallbacks):
-        if fallback.model:
+    for position, asked in enumerate(call.routing.fallbacks):
+        fallback = asked
+        if asked.model:
             name = _fallback_name(models, fallback.model, f"routing.fallbacks[{position}].model")
             if not context.principal.may_use(name):
                 raise ServiceError(Reason.MODEL_NOT_ALLOWED, f"this caller may not use model {name!r}")

@@ -1,4 +1,4 @@
-"""A decoded call -> nothing, or one ServiceError that names every field at fault. Pure: no clock, no configuration but bounds."""
+"""A decoded call -> nothing, or one ServiceError that names every field at fault. Pure: it knows bounds, no clock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from typing import Any
 from pointsman_server.admission.content import check_format, check_input, check_tools
 from pointsman_server.admission.faults import NAME, Enough, Faults
 from pointsman_server.config.schema import Bounds, Defaults, Policy
-from pointsman_server.domain import CacheMode, Call, Generation, Objective, OnInterrupt, RoutingOptions, Warning
+from pointsman_server.domain import (
+    CacheMode,
+    Call,
+    Generation,
+    Objective,
+    OnInterrupt,
+    RoutingOptions,
+    Warning,
+)
 
 FIELD_NOT_ACTIVE = "FIELD_NOT_ACTIVE"
 """Code of the warning for a hint whose feature is not there yet."""
@@ -180,7 +188,10 @@ def _check_provider_options(call: Call, faults: Faults) -> None:
             if not _HEADER.match(name):
                 faults.add(f"{path}.headers", "every name must be a header's name")
             elif len(value) > MAX_HEADER_VALUE or not _HEADER_VALUE.match(value):
-                faults.add(f"{path}.headers[{name}]", f"must be at most {MAX_HEADER_VALUE} printable ASCII characters")
+                faults.add(
+                    f"{path}.headers[{name}]",
+                    f"must be at most {MAX_HEADER_VALUE} printable ASCII characters",
+                )
 
 
 def _check_body(path: str, text: str, faults: Faults) -> None:
@@ -204,7 +215,9 @@ def inactive(call: Call) -> tuple[Warning, ...]:
             hints.append("cache.ttl")
         if call.cache.namespace:
             hints.append("cache.namespace")
-    return tuple(Warning(FIELD_NOT_ACTIVE, hint, "not there yet; the call was served without it") for hint in hints)
+    return tuple(
+        Warning(FIELD_NOT_ACTIVE, hint, "not there yet; the call was served without it") for hint in hints
+    )
 
 
 def with_defaults(call: Call, defaults: Defaults) -> Call:

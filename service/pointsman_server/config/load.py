@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 from pydantic import ValidationError
 
-from pointsman_server.config.document import MAX_FILE_BYTES, Document, parse
+from pointsman_server.config.document import MAX_FILE_BYTES, Document, Value, parse
 from pointsman_server.config.faults import ConfigError, ConfigFault, Path, dotted
 from pointsman_server.config.messages import faults_of
 from pointsman_server.config.rules import findings
@@ -44,7 +44,7 @@ class Loaded:
     config: Config
     secrets: Secrets
     hash: str
-    """Names the content: equal for equal configurations, whatever their comments and order. Secrets are not part of it."""
+    """Names the content: equal for equal configurations, whatever their comments and order; secrets play no part."""
     source: str
     """The file's path, or that there was none."""
     files: tuple[FilePath, ...]
@@ -63,7 +63,10 @@ def load(
     if config is not None:
         secrets, missing = _resolve(config, document, environment)
         faults += missing
-        faults += [ConfigFault(dotted(where), document.line(where), text) for where, text in findings(config, known_providers)]
+        faults += [
+            ConfigFault(dotted(where), document.line(where), text)
+            for where, text in findings(config, known_providers)
+        ]
     faults += _written_nulls(document)
     if config is None or faults:
         raise ConfigError(tuple(_with_origin(fault, overridden) for fault in sorted(set(faults), key=_order)))
@@ -114,10 +117,15 @@ def _validate(document: Document) -> tuple[Config | None, list[ConfigFault]]:
         return None, faults
 
 
-def _remove(value: Any, path: Path) -> None:
+def _remove(root: dict[str, Value], path: Path) -> None:
+    here: Value = root
     for step in path[:-1]:
-        value = value[step]
-    value.pop(path[-1], None)
+        if isinstance(here, dict):
+            here = here[str(step)]
+        elif isinstance(here, list):
+            here = here[int(step)]
+    if isinstance(here, dict):
+        here.pop(str(path[-1]), None)
 
 
 def _resolve(
@@ -132,7 +140,11 @@ def _resolve(
     for path, key in _key_hashes(config):
         secret = values.get(key.hash_from) if key.hash_from else None
         if secret is not None and not _HASH.match(secret.reveal()):
-            faults.append(ConfigFault(dotted(path), document.line(path), "what it leads to must be sha256: and 64 hex digits"))
+            faults.append(
+                ConfigFault(
+                    dotted(path), document.line(path), "what it leads to must be sha256: and 64 hex digits"
+                )
+            )
     return Secrets(values), faults
 
 
@@ -183,7 +195,11 @@ def redacted(config: Config) -> dict[str, Any]:
 
 
 def check_config(
-    path: str | FilePath, *, environment: Mapping[str, str], known_providers: Collection[str], out: TextIO | None = None
+    path: str | FilePath,
+    *,
+    environment: Mapping[str, str],
+    known_providers: Collection[str],
+    out: TextIO | None = None,
 ) -> int:
     """Check one file and list every fault as `file:line: path: message`; 0 when there is none, else 1."""
     out = out if out is not None else sys.stdout
@@ -194,16 +210,35 @@ def check_config(
             print(line, file=out)
         return 1
     config = loaded.config
-    print(f"{path}: good: {len(config.models)} model(s), {len(config.backends)} backend(s), hash {loaded.hash}", file=out)
+    print(
+        f"{path}: good: {len(config.models)} model(s), {len(config.backends)} backend(s), hash {loaded.hash}",
+        file=out,
+    )
     return 0
 
 
 def listing(source: str, error: ConfigError) -> list[str]:
     """The faults as lines of text."""
     return [
-        ": ".join(part for part in (f"{source}:{fault.line}" if fault.line else source, fault.path, fault.message) if part)
+        ": ".join(
+            part
+            for part in (f"{source}:{fault.line}" if fault.line else source, fault.path, fault.message)
+            if part
+        )
         for fault in error.faults
     ]
 
 
-__all__ = ["DEFAULTS", "ConfigError", "ConfigFault", "Loaded", "Secret", "Secrets", "check_config", "config_hash", "listing", "load", "redacted"]
+__all__ = [
+    "DEFAULTS",
+    "ConfigError",
+    "ConfigFault",
+    "Loaded",
+    "Secret",
+    "Secrets",
+    "check_config",
+    "config_hash",
+    "listing",
+    "load",
+    "redacted",
+]

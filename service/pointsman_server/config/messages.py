@@ -1,4 +1,4 @@
-"""The validator's errors -> faults that a platform engineer can act on: no validator jargon and never the value itself."""
+"""The validator's errors -> faults that a platform engineer can act on: no jargon of its own, and never the value."""
 
 from __future__ import annotations
 
@@ -53,12 +53,19 @@ _TEXTS: Mapping[str, str] = {
 }
 
 
-def faults_of(error: ValidationError, document: Document, root: type[BaseModel]) -> tuple[list[ConfigFault], list[Path]]:
+def faults_of(
+    error: ValidationError, document: Document, root: type[BaseModel]
+) -> tuple[list[ConfigFault], list[Path]]:
     """The faults, and the paths of unknown keys among them."""
     faults, unknown = [], []
-    details = [(_path(detail["loc"], document.value), detail) for detail in error.errors(include_url=False, include_input=False)]
+    details = [
+        (_path(detail["loc"], document.value), detail)
+        for detail in error.errors(include_url=False, include_input=False)
+    ]
     for path, detail in details:
-        if detail["type"] == "too_short" and any(len(path) < len(other) and other[: len(path)] == path for other, _ in details):
+        if detail["type"] == "too_short" and any(
+            len(path) < len(other) and other[: len(path)] == path for other, _ in details
+        ):
             continue  # a list is short because its entries are at fault, which is told
         faults.append(ConfigFault(dotted(path), document.line(path), _message(detail, path, root)))
         if detail["type"] == "extra_forbidden":
@@ -101,7 +108,9 @@ def _unknown_key(key: str, path: Path, root: type[BaseModel]) -> str:
     close = difflib.get_close_matches(key, known, n=1)
     if close:
         return f"unknown key {key[:64]!r}; did you mean {close[0]!r}?"
-    return f"unknown key {key[:64]!r}; known here: {', '.join(known)}" if known else f"unknown key {key[:64]!r}"
+    return (
+        f"unknown key {key[:64]!r}; known here: {', '.join(known)}" if known else f"unknown key {key[:64]!r}"
+    )
 
 
 def _section(root: type[BaseModel], path: Path) -> type[BaseModel] | None:

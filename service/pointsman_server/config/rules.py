@@ -17,9 +17,19 @@ Finding = tuple[Path, str]
 DROPPABLE = frozenset(
     [f"generation.{field.name}" for field in dataclasses.fields(Generation)]
     + [f"generation.reasoning.{field.name}" for field in dataclasses.fields(ReasoningConfig)]
-    + ["tools", "tools.strict", "tool_choice", "tool_choice.mode", "tool_choice.allowed_tools",
-       "tool_choice.parallel_calls", "output_format", "end_user_id", "provider_metadata", "routing.priority",
-       "cache.prefix_cache_salt"]
+    + [
+        "tools",
+        "tools.strict",
+        "tool_choice",
+        "tool_choice.mode",
+        "tool_choice.allowed_tools",
+        "tool_choice.parallel_calls",
+        "output_format",
+        "end_user_id",
+        "provider_metadata",
+        "routing.priority",
+        "cache.prefix_cache_salt",
+    ]
 )
 """Contract fields that a backend may be configured not to take."""
 
@@ -46,7 +56,11 @@ def is_loopback(listen: str) -> bool:
 
 
 def _server(config: Config) -> Iterator[Finding]:
-    for section, listen in (("server", config.server.listen), ("admin", config.admin.listen), ("ops", config.ops.listen)):
+    for section, listen in (
+        ("server", config.server.listen),
+        ("admin", config.admin.listen),
+        ("ops", config.ops.listen),
+    ):
         if int(listen.rpartition(":")[2]) > 65_535:
             yield (section, "listen"), "the port must be at most 65535"
     if config.server.http2.max_connection_age_grace_s < config.deadlines.maximum_s:
@@ -95,7 +109,9 @@ def _auth(config: Config) -> Iterator[Finding]:
             ("auth", "mode"),
             "must be written down when server.listen is not loopback: api_key, mtls, or none to let everybody in",
         )
-    if auth.effective_mode is AuthMode.API_KEY and not any(principal.api_keys for principal in auth.principals):
+    if auth.effective_mode is AuthMode.API_KEY and not any(
+        principal.api_keys for principal in auth.principals
+    ):
         yield ("auth", "principals"), "mode api_key needs at least one principal with api_keys"
     if auth.effective_mode is AuthMode.MTLS:
         if config.server.tls is None or config.server.tls.client_ca_file is None:
@@ -153,7 +169,10 @@ def _models(config: Config) -> Iterator[Finding]:
             yield (*here, "targets"), "every target has weight 0"
         for position, target in enumerate(model.targets):
             if target.backend not in config.backends:
-                yield (*here, "targets", position, "backend"), _no_such("backend", target.backend, config.backends)
+                yield (
+                    (*here, "targets", position, "backend"),
+                    _no_such("backend", target.backend, config.backends),
+                )
         for position, fallback in enumerate(model.fallbacks):
             if fallback == name:
                 yield (*here, "fallbacks", position), "a model cannot fall back to itself"
@@ -167,12 +186,21 @@ def _bounds(config: Config, name: str) -> Iterator[Finding]:
     here: Path = ("models", name, "defaults")
     if bounds.temperature_min > bounds.temperature_max:
         yield ("models", name, "bounds", "temperature_min"), "must be at most temperature_max"
-    elif defaults.temperature is not None and not bounds.temperature_min <= defaults.temperature <= bounds.temperature_max:
-        yield (*here, "temperature"), f"must be from {bounds.temperature_min:g} to {bounds.temperature_max:g}, as bounds say"
+    elif (
+        defaults.temperature is not None
+        and not bounds.temperature_min <= defaults.temperature <= bounds.temperature_max
+    ):
+        yield (
+            (*here, "temperature"),
+            f"must be from {bounds.temperature_min:g} to {bounds.temperature_max:g}, as bounds say",
+        )
     if (defaults.max_output_tokens or 0) > (bounds.max_output_tokens or float("inf")):
         yield (*here, "max_output_tokens"), f"must be at most {bounds.max_output_tokens}, as bounds say"
     if len(defaults.stop_sequences) > bounds.max_stop_sequences:
-        yield (*here, "stop_sequences"), f"must have at most {bounds.max_stop_sequences} entries, as bounds say"
+        yield (
+            (*here, "stop_sequences"),
+            f"must have at most {bounds.max_stop_sequences} entries, as bounds say",
+        )
 
 
 def _names(config: Config) -> Iterator[Finding]:

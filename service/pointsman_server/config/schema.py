@@ -52,7 +52,8 @@ class Http2(Section):
     """Limits of the gRPC transport."""
 
     max_concurrent_streams: int = Field(default=1024, ge=1, le=1_000_000)
-    """Calls at once on one connection. Near the limit clients see UNAVAILABLE: set at least twice the real need; 256 where the port is exposed."""
+    """Calls at once on one connection. Near the limit clients see UNAVAILABLE, so set at least twice the real need;
+    256 where the port is exposed."""
     max_connections: int = Field(default=1000, ge=1, le=1_000_000)
     """Connections at once."""
     max_connection_idle_s: PositiveSeconds = 300
@@ -100,7 +101,8 @@ class Server(Section):
     max_calls: int = Field(default=4096, ge=1, le=1_000_000)
     """Calls at once in the whole process; one more is ROUTER_OVERLOADED. Health and reflection are not counted."""
     max_coalesce_s: Annotated[float, Field(ge=0, le=1)] = 0.25
-    """The longest window in which a loaded server merges deltas of a stream when the caller leaves it open; 0 turns that off."""
+    """The longest window in which a loaded server merges deltas of a stream when the caller leaves it open;
+    0 turns that off."""
 
 
 class Admin(Section):
@@ -233,7 +235,7 @@ class Retry(Section):
     max_attempts_limit: int = Field(default=5, ge=1, le=10)
     """The most that a call may ask for."""
     budget_ratio: Share = 0.1
-    """Retries per call over budget_window_s; a failover after a connect failure to a backend that was not tried is free."""
+    """Retries per call over budget_window_s; failing over to an untried backend after a connect failure is free."""
     budget_window_s: PositiveSeconds = 10
     """The window of the budget."""
     budget_floor: int = Field(default=3, ge=0, le=1000)
@@ -313,7 +315,8 @@ class Simulator(Section):
     output_tokens: int = Field(default=16, ge=0, le=1_000_000)
     """Tokens of an answer, unless the call bounds it lower."""
     script: tuple[str, ...] = Field(default=(), max_length=1000, strict=False)
-    """What successive calls do, round and round: `ok`, an error reason as `UPSTREAM_OVERLOADED`, `hang`, or `break:N` (break off after N tokens)."""
+    """What successive calls do, round and round: `ok`, an error reason as `UPSTREAM_OVERLOADED`, `hang`, or `break:N`
+    (break off after N tokens)."""
 
 
 class Backend(Section):
@@ -342,7 +345,8 @@ class Backend(Section):
     max_body_bytes: int = Field(default=64 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
     """Of one answer, decompressed."""
     drop_params: tuple[str, ...] = Field(default=(), max_length=64, strict=False)
-    """Contract fields (as generation.seed) that this server does not take, beyond what its profile says; reported in warnings."""
+    """Contract fields (as generation.seed) that this server does not take, beyond what its profile says; callers are
+    warned."""
     simulator: Simulator = Simulator()
     """Only for the provider simulator."""
 
@@ -359,7 +363,7 @@ class Target(Section):
     group: int = Field(default=0, ge=0, le=1000)
     """Priority group: a higher number is used only when no lower one can serve."""
     input_token_limit: int = Field(default=0, ge=0, le=100_000_000)
-    """Its context size where it differs from the model's; a call that is too long elsewhere goes only to a larger one."""
+    """Its context size, where it differs from the model's; a call that is too long elsewhere goes only to a larger."""
 
 
 class Policy(enum.StrEnum):
@@ -444,9 +448,13 @@ class Config(Section):
     """How long a call waits for a free place at a backend at most, and never above a tenth of its deadline."""
     max_queued_calls: int = Field(default=2048, ge=0, le=1_000_000)
     """Calls that wait at once in the process; one more is ROUTER_OVERLOADED."""
-    backends: dict[Name, Backend] = Field(default_factory=lambda: {"simulator": Backend(provider="simulator")}, min_length=1, max_length=10_000)
+    backends: dict[Name, Backend] = Field(
+        default_factory=lambda: {"simulator": Backend(provider="simulator")}, min_length=1, max_length=10_000
+    )
     """Places that run models."""
     models: dict[Name, Model] = Field(
-        default_factory=lambda: {"simulator": Model(targets=(Target(backend="simulator"),))}, min_length=1, max_length=10_000
+        default_factory=lambda: {"simulator": Model(targets=(Target(backend="simulator"),))},
+        min_length=1,
+        max_length=10_000,
     )
     """Names that callers ask for."""
