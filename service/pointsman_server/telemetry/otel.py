@@ -43,7 +43,7 @@ EVENTS: Mapping[str, str] = {
     "drained": "info",
     "config_reloaded": "info",
     "config_unchanged": "info",
-    "config_refused": "error",
+    "config_rejected": "error",
     "backend_ejected": "warning",
     "backend_probing": "info",
     "backend_recovered": "info",
@@ -61,7 +61,7 @@ EVENTS: Mapping[str, str] = {
 }
 """Rare happenings and their level; another name is logged as a warning."""
 
-_RELOAD_RESULTS = {"config_reloaded": "applied", "config_unchanged": "unchanged", "config_refused": "refused"}
+_RELOAD_RESULTS = {"config_reloaded": "applied", "config_unchanged": "unchanged", "config_rejected": "refused"}
 
 
 class Settings(Protocol):
@@ -266,7 +266,7 @@ class OtelTelemetry:
         match name:
             case "backend_ejected":
                 self._parts.metrics.counter(table.EJECTIONS).add((str(fields.get("backend", table.OTHER)),))
-            case "config_reloaded" | "config_unchanged" | "config_refused":
+            case "config_reloaded" | "config_unchanged" | "config_rejected":
                 self._parts.metrics.counter(table.RELOADS).add((_RELOAD_RESULTS[name],))
             case _:
                 pass
