@@ -71,7 +71,8 @@ class Transport(Protocol):
         MUST free the connection synchronously on exit (cleanup may run where nothing can be awaited): reused
         when the body was read to its end, closed otherwise. Redirects are not followed: a 3xx is an answer.
         Raises ServiceError: UPSTREAM_UNREACHABLE before any answer, UPSTREAM_BAD_RESPONSE for bytes that are
-        not HTTP or pass a limit. Waiting is bounded by the connect timeout and by whoever cancels.
+        not HTTP or pass a limit. Waiting is bounded by the connect timeout and by whoever cancels. Sent once, and
+        once more only where the pooled connection that it went out on turns out to have been dead.
         """
 
     async def close(self) -> None:
