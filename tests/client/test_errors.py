@@ -146,7 +146,7 @@ def test_a_missing_model_is_named(fake, asker):
 
 def test_an_interrupted_stream_keeps_its_cause_and_what_came(fake, asker):
     """The reason is STREAM_INTERRUPTED, the cause is the fault, and the deltas before it stay valid."""
-    failure = v1.Failure(cause=v1.ERROR_REASON_UPSTREAM_TIMEOUT, content_delivered=True, retryable=True)
+    failure = v1.Failure(cause=v1.ERROR_REASON_UPSTREAM_TIMEOUT, content_delivered=True)
     fake.script(
         *frames("half", complete=False),
         Fail(C.UNAVAILABLE, "silence", reason="STREAM_INTERRUPTED", failure=failure, trailers=STOP),
@@ -154,7 +154,7 @@ def test_an_interrupted_stream_keeps_its_cause_and_what_came(fake, asker):
     events = []
     error = fails(asker.stream, "x", events=events)
     assert type(error) is pointsman.StreamInterrupted
-    assert (error.cause, error.content_delivered, error.retryable) == ("UPSTREAM_TIMEOUT", True, True)
+    assert (error.cause, error.content_delivered, error.retryable) == ("UPSTREAM_TIMEOUT", True, False)
     assert [event.text for event in events] == ["half"]
 
 
@@ -172,7 +172,7 @@ def test_a_reason_newer_than_this_library_goes_by_its_code(fake, asker):
     [
         (C.UNAVAILABLE, pointsman.ConnectionFailed, True),
         (C.CANCELLED, pointsman.Cancelled, True),
-        (C.DEADLINE_EXCEEDED, pointsman.DeadlineExceeded, False),
+        (C.DEADLINE_EXCEEDED, pointsman.DeadlineExceeded, True),
         (C.RESOURCE_EXHAUSTED, pointsman.ResourceExhausted, False),
         (C.UNIMPLEMENTED, pointsman.Unimplemented, False),
         (C.UNAUTHENTICATED, pointsman.Unauthenticated, False),

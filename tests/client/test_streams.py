@@ -156,7 +156,7 @@ def test_a_stream_that_ends_short_is_truncated(fake, asker, texts):
         asker.stream("x", request_id="r")
     error = caught.value
     assert isinstance(error, pointsman.StreamInterrupted)
-    assert (error.retryable, error.content_delivered, error.request_id) == (True, bool(texts), "r")
+    assert (error.retryable, error.content_delivered, error.request_id) == (not texts, bool(texts), "r")
 
 
 def test_a_missing_message_is_noticed(fake, asker):

@@ -78,6 +78,10 @@ def main(
     except PointsmanError as error:
         terminal.note(describe(error))
         return EXIT_TRY_LATER if error.retryable else EXIT_FAILED
+    except BrokenPipeError:
+        # Nobody reads any more; what is still buffered has nowhere to go, and Python would complain about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
     except (UsageError, ValueError, OSError) as error:
         terminal.note(f"pointsman: {error}")
         return EXIT_USAGE

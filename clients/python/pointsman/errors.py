@@ -87,7 +87,7 @@ class PointsmanError(Exception):
 
     @property
     def retryable(self) -> bool:
-        """Whether the same call may succeed later, unchanged."""
+        """Whether the same call may be made again as if nothing had happened; never once content was delivered."""
         return self.details.retryable
 
     @property
@@ -270,7 +270,7 @@ def truncated(message: str, request_id: str, *, content_delivered: bool) -> Stre
         Details(
             code=grpc.StatusCode.UNAVAILABLE,
             request_id=request_id,
-            retryable=True,
+            retryable=not content_delivered,
             content_delivered=content_delivered,
         ),
     )

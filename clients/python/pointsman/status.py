@@ -14,9 +14,11 @@ from pointsman.errors import Details, FieldViolation, PointsmanError, class_of
 DOMAIN = "pointsman"
 M = TypeVar("M", bound=Message)
 
-# Without the server's word: what the core calls UNAVAILABLE never reached a model or broke on the way, and a CANCELLED
-# that nobody here asked for is a server that drains or drops calls.
-_RETRYABLE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
+# Without the server's word: what the core calls UNAVAILABLE never reached a model or broke on the way, a CANCELLED that
+# nobody here asked for is a server that drains or drops calls, and what was late once may be in time again.
+_RETRYABLE = frozenset(
+    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED}
+)
 
 
 class FailedCall(Protocol):
@@ -34,7 +36,8 @@ class FailedCall(Protocol):
 
 def restore(call: FailedCall, request_id: str = "", *, content_delivered: bool = False) -> PointsmanError:
     """The exception for a failed call; the id and whether content came are the caller's own knowledge."""
-    trailers = dict(call.trailing_metadata() or ())
+    # Not dict(): the asyncio API's Metadata of grpcio 1.74 looks like a mapping to it, but its keys are pairs.
+    trailers = {key: value for key, value in call.trailing_metadata() or ()}  # noqa: C416
     found = _Unpacked(trailers.get("grpc-status-details-bin", b""))
     details = found.details(call.code(), trailers.get("x-request-id") or request_id, content_delivered)
     message = found.status.message or call.details() or "no message"
@@ -75,7 +78,7 @@ class _Unpacked:
             code=code,
             request_id=request.request_id if request and request.request_id else request_id,
             retry_delay_s=self._retry_delay_s(),
-            retryable=failure.retryable if failure else code in _RETRYABLE,
+            retryable=failure.retryable if failure else code in _RETRYABLE and not content_delivered,
             content_delivered=content_delivered or bool(failure and failure.content_delivered),
             cause=_cause(failure),
             field_violations=self._field_violations(),
