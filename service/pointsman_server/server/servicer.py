@@ -1,0 +1,104 @@
+"""InferenceService: decode, admit, dispatch, encode. No branch on a provider, no rule of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NoReturn
+
+from pointsman import v1 as pb
+from pointsman.v1 import inference_service_pb2
+from pointsman_server.clock import Clock
+from pointsman_server.domain import Call
+from pointsman_server.errors import Reason, ServiceError
+from pointsman_server.server.codec import decode_call, encode_answer
+from pointsman_server.server.codec.answer import Identity
+from pointsman_server.server.collaborators import Admission, Dispatch, Dispatched
+from pointsman_server.server.frames import StreamEncoder
+from pointsman_server.server.pacing import Pacing
+from pointsman_server.server.rpc import Method, Rpc
+
+INFERENCE: str = inference_service_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
+
+
+async def not_implemented(_request: object, rpc: Rpc) -> NoReturn:
+    """An RPC of the contract that is not there yet."""
+    raise ServiceError(Reason.NOT_IMPLEMENTED, f"{rpc.context.method} is not implemented")
+
+
+class InferenceServicer:
+    """Answers calls."""
+
+    def __init__(self, admission: Admission, dispatch: Dispatch, pacing: Pacing, clock: Clock) -> None:
+        self._admission = admission
+        self._dispatch = dispatch
+        self._pacing = pacing
+        self._clock = clock
+
+    def methods(self) -> Sequence[Method]:
+        """All RPCs of the service."""
+        path = f"/{INFERENCE}/"
+        return (
+            Method(path + "Generate", pb.GenerateRequest, pb.GenerateResponse, self.generate),
+            Method(
+                path + "StreamGenerate",
+                pb.GenerateRequest,
+                pb.StreamGenerateResponse,
+                self.stream_generate,
+                stream=True,
+            ),
+            Method(
+                path + "BatchGenerate",
+                pb.BatchGenerateRequest,
+                pb.BatchGenerateResponse,
+                not_implemented,
+                stream=True,
+            ),
+            Method(path + "CountTokens", pb.CountTokensRequest, pb.CountTokensResponse, not_implemented),
+            Method(path + "Embed", pb.EmbedRequest, pb.EmbedResponse, not_implemented),
+        )
+
+    async def generate(self, request: pb.GenerateRequest, rpc: Rpc) -> pb.GenerateResponse:
+        """The whole answer."""
+        asked = decode_call(request)
+        async with (
+            self._admission.enter(asked, rpc.context) as call,
+            self._dispatch.open(call, rpc.context) as dispatched,
+        ):
+            rpc.dispatched = dispatched
+            answer = await dispatched.complete()
+            rpc.reported = dispatched.report()
+        return encode_answer(answer, rpc.reported, self._identity(rpc))
+
+    async def stream_generate(self, request: pb.GenerateRequest, rpc: Rpc) -> None:
+        """The answer in frames; the last one is written when everything that the call held is free again."""
+        asked = decode_call(request)
+        async with (
+            self._admission.enter(asked, rpc.context) as call,
+            self._dispatch.open(call, rpc.context) as dispatched,
+        ):
+            rpc.dispatched = dispatched
+            encoder = StreamEncoder(call, dispatched.report, self._identity(rpc))
+            await self._relay(call, dispatched, encoder, rpc)
+            rpc.reported = dispatched.report()
+        await rpc.write(encoder.finish(rpc.reported))
+
+    async def _relay(self, call: Call, dispatched: Dispatched, encoder: StreamEncoder, rpc: Rpc) -> None:
+        try:
+            async for batch in dispatched:
+                frame = encoder.frame(batch)
+                if frame is None:
+                    continue
+                await rpc.write(frame)
+                window_s = self._pacing.window_s(call.stream_options)
+                if window_s > 0:
+                    dispatched.pause()
+                    await self._clock.sleep(window_s)
+        except ServiceError:
+            rpc.finished = encoder.last_finished
+            held = encoder.flush()
+            if held is not None:
+                await rpc.write(held)
+            raise
+
+    def _identity(self, rpc: Rpc) -> Identity:
+        return Identity(rpc.request_id, f"gen-{rpc.context.nonce}", self._clock.wall())
