@@ -1,0 +1,202 @@
+"""Both gRPC servers from one builder, and how they start, follow a reload and drain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from grpc_channelz.v1 import channelz_pb2_grpc  # type: ignore[import-untyped]
+from grpc_channelz.v1.channelz import aio as channelz  # type: ignore[import-untyped]
+
+from pointsman_server.clock import Clock, Watchdog
+from pointsman_server.config.schema import AuthMode, Config
+from pointsman_server.errors import Reason, ServiceError
+from pointsman_server.server.admin import ADMIN, AdminServicer, Operators
+from pointsman_server.server.boundary import Boundary, Nonces
+from pointsman_server.server.calls import Calls
+from pointsman_server.server.collaborators import Admission, Authenticator, Catalog, Control, Dispatch
+from pointsman_server.server.health import HEALTH, Health
+from pointsman_server.server.models import MODELS, ModelServicer
+from pointsman_server.server.options import server_options
+from pointsman_server.server.pacing import LoopLoad, Pacing
+from pointsman_server.server.reflection import reflection_handlers
+from pointsman_server.server.rpc import Limits, Method, Surroundings
+from pointsman_server.server.servicer import INFERENCE, InferenceServicer
+from pointsman_server.server.tls import CertificateSource
+from pointsman_server.telemetry.facade import Telemetry
+
+QUIET_S = 1.0
+"""After the last call, for those that were on their way while the clients learned that the connection closes."""
+LAST_WORDS_S = 2.0
+"""For the status of calls that are ended at the end of the grace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collaborators:
+    """The rest of the service, as the public server needs it."""
+
+    admission: Admission
+    dispatch: Dispatch
+    catalog: Catalog
+    authenticator: Authenticator
+    telemetry: Telemetry
+    clock: Clock
+
+
+class RpcServer:
+    """One gRPC server with the calls that run on it."""
+
+    def __init__(
+        self, server: grpc.aio.Server, around: Surroundings, health: Health, *, pacing: Pacing | None = None
+    ) -> None:
+        self._server = server
+        self._around = around
+        self._pacing = pacing
+        self.health = health
+
+    @property
+    def calls(self) -> Calls:
+        """The calls that run now; health and reflection are not among them."""
+        return self._around.calls
+
+    def listen(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
+        """Bind before the start; returns the port. Raises ServiceError when the address cannot be had."""
+        try:
+            if credentials is None:
+                return self._server.add_insecure_port(address)
+            return self._server.add_secure_port(address, credentials)
+        except RuntimeError as error:
+            raise ServiceError(Reason.INTERNAL, f"cannot listen on {address}") from error
+
+    async def start(self) -> None:
+        """Take connections; health says NOT_SERVING until `health.serve()`."""
+        await self._server.start()
+
+    def apply(self, config: Config) -> None:
+        """Follow a reloaded configuration; what the listening port was made with stays as it is."""
+        self._around.limits = limits_of(config)
+        if self._pacing is not None:
+            self._pacing.max_coalesce_s = config.server.max_coalesce_s
+
+    async def drain(self, *, delay_s: float, grace_s: float) -> None:
+        """Tell balancers, serve on for the delay, let calls finish within the grace, end the rest with SHUTTING_DOWN.
+
+        Returns when all handlers have ended and the port is closed.
+        """
+        self.health.shut()
+        await self._around.clock.sleep(delay_s)
+        self.health.end_watches()
+        # The core's own grace ends later than ours: its way to end a call tells the caller nothing.
+        closing = asyncio.ensure_future(self._server.stop(grace_s + LAST_WORDS_S + QUIET_S))
+        try:
+            if not await self._within(grace_s, self._quiet(closing)):
+                self.calls.cancel_rest(ServiceError(Reason.SHUTTING_DOWN, "the server is shutting down"))
+                await self._within(LAST_WORDS_S, self.calls.drained())
+        finally:
+            await self._server.stop(0)
+            await closing
+        await self._within(LAST_WORDS_S, self.calls.drained())
+
+    async def stop(self) -> None:
+        """Close at once; what runs is cancelled."""
+        self.health.shut()
+        self.health.end_watches()
+        await self._server.stop(0)
+        await self.calls.drained()
+
+    async def _quiet(self, closing: asyncio.Future[None]) -> None:
+        """Wait until the server has closed, or until no call ran for a while though a peer holds its connection."""
+        while not closing.done():
+            await self.calls.drained()
+            pause = asyncio.ensure_future(self._around.clock.sleep(QUIET_S))
+            try:
+                await asyncio.wait((closing, pause), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                pause.cancel()
+            if not len(self.calls):
+                return
+
+    async def _within(self, bound_s: float, waiting: Coroutine[Any, Any, None]) -> bool:
+        dog = Watchdog(self._around.clock)
+        dog.start(self._around.clock.now() + bound_s)
+        try:
+            await waiting
+        except asyncio.CancelledError:
+            if dog.claim():
+                return False
+            raise
+        finally:
+            dog.stop()
+        return True
+
+
+def limits_of(config: Config) -> Limits:
+    """What of a configuration holds for every call."""
+    deadlines = config.deadlines
+    return Limits(
+        unary_default_s=deadlines.unary_default_s,
+        stream_default_s=deadlines.stream_default_s,
+        maximum_s=deadlines.maximum_s,
+        max_request_bytes=config.server.max_request_bytes,
+    )
+
+
+def build_public(
+    config: Config, parts: Collaborators, load: LoopLoad, *, share_port: bool = False
+) -> RpcServer:
+    """InferenceService, ModelService, health and, if wanted, reflection; not listening yet."""
+    pacing = Pacing(load, config.server.max_coalesce_s)
+    methods = (
+        *InferenceServicer(parts.admission, parts.dispatch, pacing, parts.clock).methods(),
+        *ModelServicer(parts.catalog).methods(),
+    )
+    around = _surroundings(config, parts.authenticator, parts.telemetry, parts.clock)
+    around.by_certificate = config.auth.effective_mode is AuthMode.MTLS
+    health = Health((INFERENCE, MODELS))
+    reflected = (INFERENCE, MODELS, HEALTH) if config.server.reflection else ()
+    server = _server(config, around, methods, health, reflected, share_port=share_port)
+    return RpcServer(server, around, health, pacing=pacing)
+
+
+def build_admin(
+    config: Config, catalog: Catalog, control: Control, telemetry: Telemetry, clock: Clock
+) -> RpcServer:
+    """RouterAdminService, channelz, health and reflection; not listening yet."""
+    around = _surroundings(config, Operators(), telemetry, clock)
+    health = Health((ADMIN,))
+    server = _server(config, around, AdminServicer(catalog, control).methods(), health, (ADMIN, HEALTH))
+    channelz_pb2_grpc.add_ChannelzServicer_to_server(channelz.ChannelzServicer(), server)
+    return RpcServer(server, around, health)
+
+
+def listen_public(server: RpcServer, config: Config, telemetry: Telemetry) -> int:
+    """Bind the public server as configured, with TLS where there is some. Raises ServiceError for a bad certificate."""
+    tls = config.server.tls
+    credentials = CertificateSource(tls, telemetry).credentials() if tls is not None else None
+    return server.listen(config.server.listen, credentials)
+
+
+def _surroundings(
+    config: Config, authenticator: Authenticator, telemetry: Telemetry, clock: Clock
+) -> Surroundings:
+    return Surroundings(limits_of(config), authenticator, telemetry, clock, Calls(), Nonces())
+
+
+def _server(
+    config: Config,
+    around: Surroundings,
+    methods: Sequence[Method],
+    health: Health,
+    reflected: Sequence[str],
+    *,
+    share_port: bool = False,
+) -> grpc.aio.Server:
+    server = grpc.aio.server(options=server_options(config.server.http2, share_port=share_port))
+    handlers = [Boundary(methods, around), health.handlers()]
+    if reflected:
+        handlers.extend(reflection_handlers(reflected))
+    server.add_generic_rpc_handlers(tuple(handlers))
+    return server
