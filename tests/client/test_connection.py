@@ -30,7 +30,8 @@ def test_the_options_agree_with_the_server():
     """Pings, their bound, message sizes and balancing are those that the server is made for."""
     made = options()
     assert (made["grpc.keepalive_time_ms"], made["grpc.http2.ping_timeout_ms"]) == (60_000, 20_000)
-    assert made["grpc.max_receive_message_length"] == 20 * 1024 * 1024
+    assert made["grpc.max_send_message_length"] == 20 * 1024 * 1024
+    assert made["grpc.max_receive_message_length"] == 128 * 1024 * 1024
     config = json.loads(made["grpc.service_config"])
     assert config["loadBalancingConfig"] == [{"round_robin": {}}]
     assert config["healthCheckConfig"] == {"serviceName": "pointsman.v1.InferenceService"}

@@ -24,8 +24,10 @@ Pem: TypeAlias = "str | Path | bytes"
 
 MAX_RETRIES = 4
 """The gRPC core's own bound, less the first attempt."""
-MAX_MESSAGE_BYTES = 20 * 1024 * 1024
+MAX_SEND_BYTES = 20 * 1024 * 1024
 """The server's transport cap; its own cap on requests is lower and answers with a reason."""
+MAX_RECEIVE_BYTES = 128 * 1024 * 1024
+"""What the server may send: log probabilities and vectors grow large."""
 
 _SERVICES = ("pointsman.v1.InferenceService", "pointsman.v1.ModelService")
 _KEEPALIVE_TIMEOUT_MS = 20_000
@@ -90,8 +92,8 @@ class Connection:
         ours = {
             "grpc.primary_user_agent": f"pointsman-python/{__version__}",
             "grpc.service_config": json.dumps(service_config(self.load_balancing, self.retries)),
-            "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
-            "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
+            "grpc.max_send_message_length": MAX_SEND_BYTES,
+            "grpc.max_receive_message_length": MAX_RECEIVE_BYTES,
             # Between two answers there may be minutes; an idle connection that a middlebox dropped is found by a ping.
             "grpc.keepalive_time_ms": keepalive_ms,
             "grpc.keepalive_permit_without_calls": 1,
