@@ -214,6 +214,9 @@ class Telemetry(Section):
     """The least that is logged."""
     access_log: bool = True
     """One line per call."""
+    max_metric_series: int = Field(default=2000, ge=500, le=1_000_000)
+    """The most time series that are kept; what comes later is counted under `_other`. A histogram takes 15 to 19 per
+    label set."""
 
 
 class Deadlines(Section):

@@ -141,7 +141,7 @@ EJECTIONS = Instrument(
 RELOADS = Instrument(
     "pointsman_config_reloads_total",
     Kind.COUNTER,
-    "Times that the configuration was read again; result: applied, unchanged or refused.",
+    "Times that the configuration was read again; result: applied, unchanged or rejected.",
     ("result",),
     max_children=4,
 )
@@ -327,7 +327,9 @@ class Metrics(Collector):
     def __init__(self, *, max_series: int = MAX_SERIES, process: bool = True) -> None:
         self._registry = CollectorRegistry()
         self._max_series = max_series
-        self._budget = _Budget(max_series)
+        # A quarter is for gauges, whose sources name backends; they are cut off there.
+        self._read_series = max_series // 4
+        self._budget = _Budget(max_series - self._read_series)
         self._sources: dict[str, tuple[Instrument, Source]] = {}
         self._counters = {
             row.name: CounterFamily(row, self._budget) for row in TABLE if row.kind is Kind.COUNTER
@@ -338,7 +340,7 @@ class Metrics(Collector):
         self._registry.register(self)
         if process:
             ProcessCollector(registry=self._registry)
-        self.read(SERIES, lambda: [((), float(self._max_series - self._budget.left))])
+        self.read(SERIES, lambda: [((), float(self._max_series - self._read_series - self._budget.left))])
 
     def counter(self, instrument: Instrument) -> CounterFamily:
         """The family of a counter of the table."""
@@ -356,10 +358,12 @@ class Metrics(Collector):
         """Everything, for a scrape."""
         yield from (family.collect() for family in self._counters.values())
         yield from (family.collect() for family in self._histograms.values())
+        left = self._read_series
         for instrument, source in tuple(self._sources.values()):
             read = _family(instrument)
-            for labels, value in islice(source(), self._max_series):
+            for labels, value in islice(source(), left):
                 read.add_metric(labels, value)
+            left -= len(read.samples)
             yield read
 
     def exposition(self) -> tuple[bytes, str]:

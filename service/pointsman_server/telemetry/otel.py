@@ -61,7 +61,11 @@ EVENTS: Mapping[str, str] = {
 }
 """Rare happenings and their level; another name is logged as a warning."""
 
-_RELOAD_RESULTS = {"config_reloaded": "applied", "config_unchanged": "unchanged", "config_rejected": "refused"}
+_RELOAD_RESULTS = {
+    "config_reloaded": "applied",
+    "config_unchanged": "unchanged",
+    "config_rejected": "rejected",
+}
 
 
 class Settings(Protocol):
@@ -87,6 +91,10 @@ class Settings(Protocol):
     def access_log(self) -> bool:
         """One line per call."""
 
+    @property
+    def max_metric_series(self) -> int:
+        """The most time series."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
@@ -105,7 +113,6 @@ def build_telemetry(
     secrets: Sequence[str] = (),
     version: str = "",
     stream: BinaryIO | None = None,
-    max_series: int = table.MAX_SERIES,
 ) -> OtelTelemetry:
     """Telemetry as configured. `secrets` are hidden where a library logs them; lines go to `stream` (standard output).
 
@@ -129,7 +136,7 @@ def build_telemetry(
             "info" if healthy else "warning", "traces_flow" if healthy else "traces_lost", {"count": lost}
         ),
     )
-    metrics = Metrics(max_series=max_series)
+    metrics = Metrics(max_series=settings.max_metric_series)
     metrics.read(table.SPANS, tracing.counts)
     metrics.read(table.LINES_DROPPED, lambda: [((), float(sink.dropped))])
     metrics.read(table.BUILD_INFO, lambda: [((version or "unknown",), 1.0)])
