@@ -19,7 +19,7 @@ class Deadline:
     @classmethod
     def start(cls, now: float, requested_s: float | None, *, default_s: float, maximum_s: float) -> Deadline:
         """The call's deadline less the answer margin; an absent one gets the default, a long one the maximum."""
-        allowed_s = default_s if requested_s is None else min(requested_s, maximum_s)
+        allowed_s = min(default_s if requested_s is None else requested_s, maximum_s)
         return cls(now + allowed_s - min(ANSWER_MARGIN_S, allowed_s * ANSWER_MARGIN_SHARE))
 
     def remaining(self, now: float) -> float:

@@ -90,7 +90,15 @@ class Delta:
     @property
     def empty(self) -> bool:
         """Whether it carries nothing that a caller could see; an empty delta does not commit a call."""
-        return not (self.text or self.tool_id or self.tool_name or self.data or self.whole or self.citations)
+        return not (
+            self.text
+            or self.tool_id
+            or self.tool_name
+            or self.data
+            or self.whole
+            or self.citations
+            or self.logprobs
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pointsman_server.domain.answer import Answer, Candidate
-from pointsman_server.domain.events import Delta, DeltaKind, Event, Finished, Opened, TokenLogprob, UsageReport
-from pointsman_server.domain.request import Citation, Content, Part, Reasoning, ReasoningKind, Refusal, Text, ToolCall
+from pointsman_server.domain.events import (
+    Delta,
+    DeltaKind,
+    Event,
+    Finished,
+    Opened,
+    TokenLogprob,
+    UsageReport,
+)
+from pointsman_server.domain.request import (
+    Citation,
+    Content,
+    Part,
+    Reasoning,
+    ReasoningKind,
+    Refusal,
+    Text,
+    ToolCall,
+)
 from pointsman_server.domain.usage import Usage
 
 
@@ -25,7 +42,9 @@ class _PartFold:
     def add(self, delta: Delta) -> None:
         if delta.kind is DeltaKind.SIGNATURE:
             self.signature += delta.data
-        elif self.kind is None:
+        elif (
+            self.kind is None and not delta.empty
+        ):  # An empty one may be left out on the way: it decides nothing.
             self.kind = delta.kind
         self.texts.append(delta.text)
         self.tool_id = self.tool_id or delta.tool_id
