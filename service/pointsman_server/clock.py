@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-
 _NEVER = float("inf")
+_LOOK_S = 10.0
+"""The furthest ahead that a watchdog sets its timer: most calls end before, and never move it."""
 _EARLY_S = 0.0005
 """Timers of some loops fire up to this early; asking again for less would only spin."""
 
@@ -49,12 +50,12 @@ class SystemClock:
         await asyncio.sleep(max(0.0, delay_s))
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Handle:
-        # The loop's scale may differ from time.monotonic() (uvloop rounds to milliseconds), so the delay is what is passed.
+        # The loop's scale may differ from time.monotonic() (uvloop rounds to milliseconds): so the delay is passed.
         return asyncio.get_running_loop().call_later(max(0.0, when - time.monotonic()), callback)
 
 
 class Watchdog:
-    """A timeout for one task that is cheap to move: `dog.start()`, then `dog.at = ...` as often as wanted, `dog.stop()`.
+    """A timeout for one task that is cheap to move: `start`, then `dog.at = ...` as often as wanted, then `stop`.
 
     Moving it later only stores a number; the timer looks again when it fires. Expiry cancels the task; whoever
     catches that CancelledError asks `claim` whose it was, as asyncio.timeout does it inside.
@@ -80,7 +81,7 @@ class Watchdog:
     def at(self, when: float) -> None:
         self._at = when
         if when < self._scheduled_at and self._task is not None:
-            self._schedule(when)
+            self._schedule()
 
     def start(self, at: float) -> None:
         """Watch over the current task until `stop`."""
@@ -89,10 +90,14 @@ class Watchdog:
         self.at = at
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Watch no longer. A cancellation of its own that somebody swallowed on the way is taken back."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
+        self._scheduled_at = _NEVER
+        if self._expired and self._task is not None:
+            self._task.uncancel()
+        self._expired = False
         self._task = None
 
     def claim(self) -> bool:
@@ -106,18 +111,18 @@ class Watchdog:
         self._at = _NEVER
         return self._task.uncancel() <= self._before
 
-    def _schedule(self, when: float) -> None:
+    def _schedule(self) -> None:
         if self._handle is not None:
             self._handle.cancel()
-        self._scheduled_at = when
-        self._handle = self._clock.call_at(when, self._look)
+        self._scheduled_at = min(self._at, self._clock.now() + _LOOK_S)
+        self._handle = self._clock.call_at(self._scheduled_at, self._look)
 
     def _look(self) -> None:
         self._handle = None
         self._scheduled_at = _NEVER
         if self._clock.now() + _EARLY_S < self._at:
             if self._at != _NEVER:
-                self._schedule(self._at)
+                self._schedule()
             return
         if self._task is not None:
             self._expired = True
