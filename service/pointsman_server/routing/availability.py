@@ -19,17 +19,24 @@ def blocks(candidates: Sequence[Candidate], now: float, *, max_ejected_share: fl
     provider asked for and is always kept.
     """
     found = [candidate.view.book.block(candidate.view.target.model, now) for candidate in candidates]
-    ejected: dict[int, BackendBook] = {}
-    for candidate, block in zip(candidates, found, strict=True):
-        if block is not None and block.state is not _COOLING:
-            ejected[id(candidate.view.book)] = candidate.view.book
+    ejected: dict[int, BackendBook] = {
+        id(candidate.view.book): candidate.view.book
+        for candidate, block in zip(candidates, found, strict=True)
+        if block is not None and block.state is not _COOLING
+    }
     if not ejected:
         return found
     total = len({id(candidate.view.book) for candidate in candidates})
     allowed = int(total * max_ejected_share + 1e-9)
-    by_age = sorted(ejected.values(), key=lambda book: book.breaker.ejected_at or now)
+    by_age = sorted(ejected.values(), key=_ejected_at)
     surplus = {id(book) for book in by_age[allowed:]}
     return [
-        None if block is not None and block.state is not _COOLING and id(candidate.view.book) in surplus else block
+        None
+        if block is not None and block.state is not _COOLING and id(candidate.view.book) in surplus
+        else block
         for candidate, block in zip(candidates, found, strict=True)
     ]
+
+
+def _ejected_at(book: BackendBook) -> float:
+    return book.breaker.ejected_at or 0.0

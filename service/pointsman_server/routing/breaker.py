@@ -7,9 +7,10 @@ a cap), tuned for pools of 2 to 20: see the defaults in the configuration.
 from __future__ import annotations
 
 import enum
-from collections import deque
 from dataclasses import dataclass
 from random import Random
+
+from pointsman_server.routing.window import FailureWindow
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,62 +34,54 @@ class BreakerState(enum.Enum):
     HALF_OPEN = "half_open"
 
 
-_BUCKETS = 10
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What an attempt was when it began; its end is judged by that."""
+
+    round: int
+    """How many ejections had been before it."""
+    probe: bool
 
 
-class _Window:
-    """Successes and failures of the last seconds, in a ring of time buckets."""
-
-    __slots__ = ("_buckets", "_span_s", "failures", "total")
-
-    def __init__(self, window_s: float) -> None:
-        self._span_s = window_s / _BUCKETS
-        self._buckets: deque[list[int]] = deque()
-        self.total = 0
-        self.failures = 0
-
-    def add(self, now: float, *, failed: bool) -> None:
-        slot = int(now / self._span_s)
-        self.expire(now)
-        if not self._buckets or self._buckets[-1][0] != slot:
-            self._buckets.append([slot, 0, 0])
-        self._buckets[-1][1] += 1
-        self._buckets[-1][2] += failed
-        self.total += 1
-        self.failures += failed
-
-    def expire(self, now: float) -> None:
-        oldest = int(now / self._span_s) - _BUCKETS
-        while self._buckets and self._buckets[0][0] <= oldest:
-            _, total, failures = self._buckets.popleft()
-            self.total -= total
-            self.failures -= failures
-
-    def clear(self) -> None:
-        self._buckets.clear()
-        self.total = self.failures = 0
+UNSEEN = Ticket(-1, probe=False)
+"""Of an attempt that no breaker saw begin; its end changes no ejection."""
 
 
 class Breaker:
-    """Decides whether a backend takes calls: `allow` before an attempt, exactly one `record` after it."""
+    """Decides whether a backend takes calls: `begin` with an attempt, exactly one of the three ends after it.
 
-    __slots__ = ("_consecutive", "_ejections", "_probing", "_rng", "_rules", "_until", "_window", "ejected_at")
+    An attempt that began before the ejection in force proves nothing about it: it neither ends nor prolongs it.
+    """
+
+    __slots__ = (
+        "_consecutive",
+        "_in_a_row",
+        "_plain",
+        "_probe",
+        "_probing",
+        "_rng",
+        "_rules",
+        "_until",
+        "_window",
+        "ejected_at",
+    )
 
     def __init__(self, rules: EjectionRules, rng: Random) -> None:
         self._rules = rules
         self._rng = rng
-        self._window = _Window(rules.failure_window_s)
+        self._window = FailureWindow(rules.failure_window_s)
         self._consecutive = 0
-        self._ejections = 0
+        self._in_a_row = 0
         self._until = 0.0
         self._probing = False
+        self._plain, self._probe = Ticket(0, probe=False), Ticket(0, probe=True)
         self.ejected_at: float | None = None
         """When the ejection in force began; None while closed."""
 
     def use(self, rules: EjectionRules) -> None:
         """Go on under other rules; what is known stays, but for the window when its length changed."""
         if rules.failure_window_s != self._rules.failure_window_s:
-            self._window = _Window(rules.failure_window_s)
+            self._window = FailureWindow(rules.failure_window_s)
         self._rules = rules
 
     def state(self, now: float) -> BreakerState:
@@ -104,37 +97,37 @@ class Breaker:
 
     def error_ratio(self, now: float) -> float:
         """Failures among the calls of the window."""
-        self._window.expire(now)
-        return self._window.failures / self._window.total if self._window.total else 0.0
+        return self._window.ratio(now)
 
     def allows(self, now: float) -> bool:
         """Whether an attempt may be made now; changes nothing."""
-        state = self.state(now)
-        return state is BreakerState.CLOSED or (state is BreakerState.HALF_OPEN and not self._probing)
+        return self.ejected_at is None or (now >= self._until and not self._probing)
 
-    def begin(self, now: float) -> bool:
-        """Note an attempt; True when it is the probe of a half-open breaker. `end` it with the same flag."""
-        if self.state(now) is BreakerState.HALF_OPEN and not self._probing:
-            self._probing = True
-            return True
-        return False
+    def begin(self, now: float) -> Ticket:
+        """Note an attempt, also one that is made although it is not allowed; end it with this ticket."""
+        if self.ejected_at is None or self._probing or now < self._until:
+            return self._plain
+        self._probing = True
+        return self._probe
 
-    def success(self, now: float, *, probe: bool) -> None:
-        """The backend served: closes the breaker, whoever found out."""
-        self._release(probe)
-        self._consecutive = 0
+    def success(self, now: float, ticket: Ticket) -> None:
+        """The backend served; closes the breaker when the attempt began after the ejection."""
+        self.neutral(ticket)
         self._window.add(now, failed=False)
-        if self.ejected_at is not None:
-            self.ejected_at = None
-            self._window.clear()
+        if self.ejected_at is None:
+            self._consecutive = 0
+        elif ticket.round == self._plain.round:
+            self._close()
 
-    def neutral(self, *, probe: bool) -> None:
+    def neutral(self, ticket: Ticket) -> None:
         """The attempt said nothing."""
-        self._release(probe)
+        if self._is_probe(ticket):
+            self._probing = False
 
-    def failure(self, now: float, *, probe: bool) -> bool:
+    def failure(self, now: float, ticket: Ticket) -> bool:
         """The backend failed; True when this ejected it."""
-        self._release(probe)
+        probe = self._is_probe(ticket)
+        self.neutral(ticket)
         self._consecutive += 1
         self._window.add(now, failed=True)
         if probe or (self.ejected_at is None and self._tripped()):
@@ -142,23 +135,32 @@ class Breaker:
             return True
         return False
 
-    def _release(self, probe: bool) -> None:
-        if probe:
-            self._probing = False
+    def _is_probe(self, ticket: Ticket) -> bool:
+        return ticket.probe and ticket.round == self._plain.round and self.ejected_at is not None
 
     def _tripped(self) -> bool:
-        rules, window = self._rules, self._window
+        rules = self._rules
         if self._consecutive >= rules.consecutive_failures:
             return True
-        return window.total >= rules.failure_min_calls and window.failures >= rules.failure_share * window.total
+        return self._window.reaches(rules.failure_share, min_calls=rules.failure_min_calls)
 
     def _eject(self, now: float) -> None:
         rules = self._rules
         if now - self._until > rules.max_s:
-            self._ejections = 0  # It served well for long: an old history is forgiven.
-        self._ejections += 1
-        length_s = min(rules.base_s * self._ejections, rules.max_s)
+            self._in_a_row = 0  # It served well for long: an old history is forgiven.
+        self._in_a_row += 1
+        length_s = min(rules.base_s * self._in_a_row, rules.max_s)
         self.ejected_at = now
         self._until = now + length_s * (1 + rules.jitter * self._rng.random())
-        self._consecutive = 0
+        self._begin_round()
+
+    def _close(self) -> None:
+        self.ejected_at = None
         self._window.clear()
+        self._begin_round()
+
+    def _begin_round(self) -> None:
+        self._consecutive = 0
+        self._probing = False
+        following = self._plain.round + 1
+        self._plain, self._probe = Ticket(following, probe=False), Ticket(following, probe=True)

@@ -11,7 +11,7 @@ _LONG = frozenset({Reason.UPSTREAM_QUOTA_EXHAUSTED, Reason.UPSTREAM_CREDENTIALS_
 
 
 class Cooldown:
-    """When calls may go on; where the provider names no time: 60 s for quota and credentials, else 1 s doubling to 30 s."""
+    """When calls may go on. Where no time is named: 60 s for quota and credentials, else 1 s doubling to 30 s."""
 
     __slots__ = ("_rounds", "reason", "until")
 
@@ -21,8 +21,8 @@ class Cooldown:
         self._rounds = 0
 
     def begin(self, now: float, reason: Reason, asked_s: float | None, *, longest_s: float) -> None:
-        """Pause for as long as asked; a longer wait than `longest_s` is not believed and counts as unnamed."""
-        believed_s = asked_s if asked_s is not None and 0 <= asked_s <= longest_s else None
+        """Pause for as long as asked; no time at all, or more than `longest_s`, counts as unnamed."""
+        believed_s = asked_s if asked_s is not None and 0 < asked_s <= longest_s else None
         if now < self.until and believed_s is None:
             return  # Calls that were already under way tell the same story again.
         if believed_s is not None:

@@ -1,14 +1,14 @@
-"""The books on backends: what is in flight, who is ejected or cooling down. Outlives a reload; sync, no clock of its own."""
+"""The books on backends: what is in flight, who is ejected or cooling down. They outlive a reload; sync, no clock."""
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
 from pointsman_server.errors import Reason
-from pointsman_server.routing.breaker import Breaker, BreakerState, EjectionRules
+from pointsman_server.routing.breaker import Breaker, BreakerState, EjectionRules, Ticket
 from pointsman_server.routing.cooldown import Cooldown
 from pointsman_server.routing.outcome import Outcome, outcome_of
 from pointsman_server.routing.view import BackendState
@@ -46,10 +46,12 @@ class BackendBook:
         self.first_token_ewma_s: float | None = None
         self._ewma_at = 0.0
         self._cooldowns: dict[str, Cooldown] = {}
-        self._waiters: deque[Callable[[], bool]] = deque()
+        self._waiters: OrderedDict[Callable[[], bool], None] = OrderedDict()
 
     def block(self, model: str, now: float) -> Block | None:
         """What keeps calls for this model (the upstream's name) away now."""
+        if not self._cooldowns and self.breaker.ejected_at is None:
+            return None
         for key in ("", model):
             cooldown = self._cooldowns.get(key)
             if cooldown is not None and cooldown.active(now):
@@ -84,40 +86,62 @@ class BackendBook:
 
     def give_back(self) -> None:
         """Free a place: the longest waiter gets it, else it is open."""
-        while self._waiters and self.in_flight <= self.limit:
-            if self._waiters.popleft()():
-                return
-        self.in_flight -= 1
+        if self.in_flight > self.limit or not self._offered():
+            self.in_flight -= 1
+
+    def resize(self, limit: int) -> None:
+        """Allow another number of attempts at once; places that this opens go to those who wait."""
+        self.limit = limit
+        while self.in_flight < limit and self._offered():
+            self.in_flight += 1
+
+    def _offered(self) -> bool:
+        """Whether a waiter took a place."""
+        while self._waiters:
+            offer, _ = self._waiters.popitem(last=False)
+            if offer():
+                return True
+        return False
 
     def wait(self, offer: Callable[[], bool]) -> None:
-        """Ask to be offered a place; `offer` returns whether it took it."""
-        self._waiters.append(offer)
+        """Ask to be offered a place, after those who asked before; `offer` returns whether it took it."""
+        self._waiters[offer] = None
 
     def forget(self, offer: Callable[[], bool]) -> None:
         """Take back a `wait`."""
-        if offer in self._waiters:
-            self._waiters.remove(offer)
+        self._waiters.pop(offer, None)
 
     def record(
-        self, model: str, reason: Reason | None, now: float, *, probe: bool, retry_after_s: float | None, longest_s: float
+        self,
+        model: str,
+        reason: Reason | None,
+        now: float,
+        *,
+        ticket: Ticket,
+        retry_after_s: float | None,
+        longest_s: float,
     ) -> bool:
         """Learn how an attempt ended; True when it ejected the backend."""
         match outcome_of(reason):
             case Outcome.SUCCESS:
-                self.breaker.success(now, probe=probe)
-                for key in ("", model):
+                self.breaker.success(now, ticket)
+                for key in ("", model) if self._cooldowns else ():
                     if key in self._cooldowns:
                         self._cooldowns[key].over()
             case Outcome.FAILURE:
-                return self.breaker.failure(now, probe=probe)
+                return self.breaker.failure(now, ticket)
             case Outcome.NEUTRAL:
-                self.breaker.neutral(probe=probe)
+                self.breaker.neutral(ticket)
             case Outcome.COOL_MODEL | Outcome.COOL_BACKEND as outcome:
-                self.breaker.neutral(probe=probe)
+                self.breaker.neutral(ticket)
                 key = model if outcome is Outcome.COOL_MODEL else ""
                 cooldown = self._cooldowns.setdefault(key, Cooldown())
                 cooldown.begin(now, reason or Reason.UPSTREAM_OVERLOADED, retry_after_s, longest_s=longest_s)
         return False
+
+    def renew_credentials(self) -> None:
+        """The backend is asked with another key now: a pause of the whole backend was the old key's."""
+        self._cooldowns.pop("", None)
 
     def saw_first_token(self, latency_s: float, now: float) -> None:
         """Feed the moving average of the time to first content; older samples fade with a 10 s decay."""
@@ -142,7 +166,7 @@ class Fleet:
         book = self._books.get(identity.name)
         if book is None or book.identity != identity:
             book = self._books[identity.name] = BackendBook(identity, limit, rules, self._rng)
-        book.limit = limit
+        book.resize(limit)
         book.breaker.use(rules)
         return book
 

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from pointsman_server.domain import Call, Conversation, Prompt, Reasoning, Text, TokenIds
+from collections.abc import Iterable
+
+from pointsman_server.domain import (
+    Call,
+    Conversation,
+    Media,
+    Part,
+    Prompt,
+    ProviderPart,
+    Reasoning,
+    Refusal,
+    Text,
+    TokenIds,
+    ToolCall,
+    ToolResult,
+)  # fmt: skip
 
 _CHARACTERS_PER_TOKEN = 4
 _OUTPUT_TOKENS = 256
@@ -11,17 +26,32 @@ _MEDIA_TOKENS = 512
 
 def estimated_tokens(call: Call) -> int:
     """A rough number of input and output tokens, for comparing backends; four characters count as a token."""
-    output = call.generation.max_output_tokens or _OUTPUT_TOKENS
+    generation = call.generation
+    output = (generation.max_output_tokens or _OUTPUT_TOKENS) * (generation.n or 1)
     match call.input:
         case Conversation(messages):
-            return output + sum(_part_tokens(part.content) for message in messages for part in message.parts)
+            return output + sum(_parts_tokens(message.parts) for message in messages)
         case Prompt(text):
             return output + len(text) // _CHARACTERS_PER_TOKEN
         case TokenIds(ids):
             return output + len(ids)
 
 
-def _part_tokens(content: object) -> int:
-    if isinstance(content, Text | Reasoning):
-        return len(content.text) // _CHARACTERS_PER_TOKEN + 1
-    return _MEDIA_TOKENS
+def _parts_tokens(parts: Iterable[Part]) -> int:
+    return sum(_part_tokens(part) for part in parts)
+
+
+def _part_tokens(part: Part) -> int:
+    match part.content:
+        case (
+            Text(text)
+            | Reasoning(text)
+            | Refusal(text)
+            | ToolCall(arguments_json=text)
+            | ProviderPart(json=text)
+        ):
+            return len(text) // _CHARACTERS_PER_TOKEN + 1
+        case ToolResult(parts=parts):
+            return _parts_tokens(parts) + 1
+        case Media():
+            return _MEDIA_TOKENS

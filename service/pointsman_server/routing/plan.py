@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pointsman_server.context import Target
 from pointsman_server.domain import Call, Warning
@@ -44,17 +44,27 @@ class FleetView(Protocol):
         """A backend as a target for a model that does not list it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One place to try."""
+class Candidate(NamedTuple):
+    """One place to try. A tuple: a call makes one for each target that it never tries."""
 
     view: TargetView
     model: str
     """The caller-facing model that it belongs to; differs from the plan's for a fallback."""
     group: int
-    reason: str
+    """The target's own priority group."""
+    policy: str
+    rank: int
+    """Its place within the group, from 0."""
     warnings: tuple[Warning, ...]
     """What it will not honour of this call."""
+    fallback: int = 0
+    """Which fallback of the plan it belongs to, from 1; 0 is none."""
+
+    @property
+    def reason(self) -> str:
+        """Why it stands where it does, for people."""
+        order = f"{self.policy}, group {self.group}, rank {self.rank}"
+        return f"fallback {self.fallback}: {order}" if self.fallback else order
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -14,108 +14,135 @@ from pointsman_server.routing.policies import POLICIES
 
 INELIGIBLE = "UNSUPPORTED_CONTENT"
 """Code of a warning about something without which the call makes no sense: such a target is never used."""
+_TURNS = 1 << 30
+
+Turn = Callable[[str], int]
 
 
 @dataclass(slots=True)
 class _Sieve:
     """Why targets fell out, so that a refusal can name the caller's own choice."""
 
-    selected: int = 0
-    strict: list[tuple[Warning, ...]] | None = None
-    strict_passed_elsewhere: bool = False
+    unhonoured: tuple[Warning, ...] | None = None
+    """Of the targets that only strictness ruled out, the shortest list."""
+    honoured_elsewhere: bool = False
+    """Whether a target that something else ruled out would honour everything."""
+
+    def note(self, warnings: tuple[Warning, ...]) -> None:
+        """A target that only strictness rules out."""
+        if self.unhonoured is None or len(warnings) < len(self.unhonoured):
+            self.unhonoured = warnings
 
 
-def pick(
-    call: Call, view: FleetView, principal: Principal, *, turn: Callable[[str], int], rng: Random
-) -> Plan:
+def pick(call: Call, view: FleetView, principal: Principal, *, turn: Turn, rng: Random) -> Plan:
     """The plan for a call whose model name is known to exist.
 
-    Raises ServiceError: MODEL_NOT_FOUND, UNSUPPORTED_PARAMETER when strict and no target can honour the call,
-    NO_ELIGIBLE_BACKEND when the caller's choices or the content leave none.
+    Raises ServiceError: MODEL_NOT_FOUND, INVALID_REQUEST for a fallback that names nothing, UNSUPPORTED_PARAMETER
+    when strict and no target can honour the call, NO_ELIGIBLE_BACKEND when the caller's choices or the content leave
+    none.
     """
     model = view.model(call.model)
     if model is None:
-        raise ServiceError(Reason.MODEL_NOT_FOUND, f"no model {call.model!r} here", resource=call.model)
+        raise ServiceError(Reason.MODEL_NOT_FOUND, "no model of that name here", resource=call.model)
     policy = call.routing.policy or model.policy
     sieve = _Sieve()
-    candidates = _model_candidates(call, model, policy, sieve, turn=turn, rng=rng)
+    candidates = _candidates(call, model, policy, sieve, turn=turn, rng=rng)
     reason = f"{policy}: {len(candidates)} of {len(model.targets)} targets eligible"
     if not call.routing.no_fallback:
-        candidates.extend(_fallbacks(call, model, view, principal, sieve, turn=turn, rng=rng))
+        candidates.extend(_fallbacks(call, model, view, principal, sieve, rng=rng))
     if not candidates:
-        raise _refusal(call, sieve)
+        raise _refusal(sieve)
     return Plan(model=model.name, policy=policy, candidates=tuple(candidates), reason=reason)
 
 
-def _model_candidates(
-    call: Call, model: ModelView, policy: str, sieve: _Sieve, *, turn: Callable[[str], int], rng: Random
+def _candidates(
+    call: Call, model: ModelView, policy: str, sieve: _Sieve, *, turn: Turn, rng: Random, fallback: int = 0
 ) -> list[Candidate]:
-    order = POLICIES[policy]
-    eligible = [(target, warnings) for target, warnings in _eligible(call, model.targets, sieve)]
-    by_group: dict[int, list[TargetView]] = {}
-    found = {id(target): warnings for target, warnings in eligible}
-    for target, _ in eligible:
-        by_group.setdefault(target.group, []).append(target)
-    number = turn(model.name)
+    """A model's eligible targets, group by group, each group in the policy's order."""
+    groups: dict[int, list[TargetView]] = {}
+    warnings: dict[int, tuple[Warning, ...]] = {}
+    for target, unhonoured in _eligible(call, model.targets, sieve):
+        groups.setdefault(target.group, []).append(target)
+        warnings[id(target)] = unhonoured
+    order, number = POLICIES[policy], turn(model.name)
     return [
-        Candidate(target, model.name, group, f"{policy}, group {group}, rank {rank}", found[id(target)])
-        for group in sorted(by_group)
-        for rank, target in enumerate(order(by_group[group], number, rng))
+        Candidate(target, model.name, group, policy, rank, warnings[id(target)], fallback)
+        for group in sorted(groups)
+        for rank, target in enumerate(order(groups[group], number, rng))
     ]
 
 
 def _eligible(
-    call: Call, targets: Iterable[TargetView], sieve: _Sieve
-) -> Iterable[tuple[TargetView, tuple[Warning, ...]]]:
+    call: Call, targets: Sequence[TargetView], sieve: _Sieve
+) -> Iterator[tuple[TargetView, tuple[Warning, ...]]]:
+    """The targets that may serve the call, each with what it will not honour."""
     options = call.routing
+    allowed, denied, strict = options.allow_backends, options.deny_backends, options.strict_params
     for target in targets:
         warnings = tuple(target.unsupported(call))
-        usable = not any(warning.code == INELIGIBLE for warning in warnings)
-        honoured = not warnings or not options.strict_params
         name = target.target.backend
-        chosen = (not options.allow_backends or name in options.allow_backends) and name not in options.deny_backends
-        if options.strict_params and not warnings:
-            sieve.strict_passed_elsewhere = True
-        if usable and chosen and not honoured:
-            sieve.strict = [*(sieve.strict or []), warnings]
-        if usable and chosen and honoured:
+        chosen = (not allowed or name in allowed) and name not in denied
+        usable = chosen and not any(warning.code == INELIGIBLE for warning in warnings)
+        if usable and not (strict and warnings):
             yield target, warnings
+        elif usable:
+            sieve.note(warnings)
+        elif not warnings:
+            sieve.honoured_elsewhere = True
 
 
 def _fallbacks(
-    call: Call, model: ModelView, view: FleetView, principal: Principal, sieve: _Sieve, *,
-    turn: Callable[[str], int], rng: Random,
-) -> list[Candidate]:
+    call: Call, model: ModelView, view: FleetView, principal: Principal, sieve: _Sieve, *, rng: Random
+) -> Iterator[Candidate]:
+    """What comes after the model's own targets: the caller's fallbacks in place of the configured ones."""
     named = call.routing.fallbacks or tuple(Fallback(model=name) for name in model.fallbacks)
-    found: list[Candidate] = []
-    for offset, fallback in enumerate(named, start=1):
-        other = view.model(fallback.model) if fallback.model else _single(fallback, model, view)
-        if other is None:
-            path = f"routing.fallbacks[{offset - 1}]"
-            raise ServiceError(
-                Reason.INVALID_REQUEST, "a fallback names nothing that is here",
-                fields=(FieldFault(path, "no such model or backend"),),
-            )
+    for position, fallback in enumerate(named):
+        other = _fallback_model(fallback, position, model, view)
         if not principal.may_use(other.name):
             continue
-        for candidate in _model_candidates(call, other, other.policy, sieve, turn=turn, rng=rng):
-            reason = f"fallback {offset}: {candidate.reason}"
-            found.append(replace(candidate, group=candidate.group + 1001 * offset, reason=reason))
-    return found
-
-
-def _single(fallback: Fallback, model: ModelView, view: FleetView) -> ModelView | None:
-    """One backend as a fallback: as the model lists it, else under the model's own name."""
-    target = next((t for t in model.targets if t.target.backend == fallback.backend), None)
-    target = target or view.place(fallback.backend, model.name)
-    return None if target is None else replace(model, targets=(target,))
-
-
-def _refusal(call: Call, sieve: _Sieve) -> ServiceError:
-    if sieve.strict and not sieve.strict_passed_elsewhere:
-        worst = min(sieve.strict, key=len)
-        fields = tuple(FieldFault(warning.field, warning.message) for warning in worst)
-        return ServiceError(
-            Reason.UNSUPPORTED_PARAMETER, "no backend of this model honours every parameter of the call", fields=fields
+        # A plan is no use of the other model: its turns are its own callers'.
+        yield from _candidates(
+            call,
+            other,
+            other.policy,
+            sieve,
+            turn=lambda _: rng.randrange(_TURNS),
+            rng=rng,
+            fallback=position + 1,
         )
-    return ServiceError(Reason.NO_ELIGIBLE_BACKEND, "the call's own choices or its content leave no backend to serve it")
+
+
+def _fallback_model(fallback: Fallback, position: int, model: ModelView, view: FleetView) -> ModelView:
+    """Another model, this model at one backend, or another model at one backend."""
+    other = view.model(fallback.model) if fallback.model else model
+    if other is not None and (fallback.backend or not fallback.model):
+        other = _at_backend(other, fallback.backend, view)
+    if other is None:
+        path = f"routing.fallbacks[{position}]"
+        raise ServiceError(
+            Reason.INVALID_REQUEST, "a fallback names nothing that is here",
+            fields=(FieldFault(path, "no such model or backend"),),
+        )  # fmt: skip
+    return other
+
+
+def _at_backend(model: ModelView, backend: str, view: FleetView) -> ModelView | None:
+    """One backend alone: as the model lists it, else under the model's own name."""
+    targets = tuple(target for target in model.targets if target.target.backend == backend)
+    if not targets:
+        place = view.place(backend, model.name)
+        targets = () if place is None else (place,)
+    return replace(model, targets=targets) if targets else None
+
+
+def _refusal(sieve: _Sieve) -> ServiceError:
+    if sieve.unhonoured is not None and not sieve.honoured_elsewhere:
+        fields = tuple(FieldFault(warning.field, warning.message) for warning in sieve.unhonoured)
+        return ServiceError(
+            Reason.UNSUPPORTED_PARAMETER,
+            "no backend of this model honours every parameter of the call",
+            fields=fields,
+        )
+    return ServiceError(
+        Reason.NO_ELIGIBLE_BACKEND, "the call's own choices or its content leave no backend for it"
+    )
