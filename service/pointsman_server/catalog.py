@@ -1,4 +1,4 @@
-"""What may be shown of models and backends: the Runtime and its books as values for ModelService and RouterAdminService."""
+"""What may be shown of models and backends: the Runtime and its books as values for the services that tell of them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from pointsman_server.clock import Clock
 from pointsman_server.context import Principal
 from pointsman_server.errors import Reason, ServiceError
-from pointsman_server.routing.plan import ModelView
+from pointsman_server.routing.plan import ModelView, TargetView
 from pointsman_server.routing.view import BackendInfo, BackendState, ModelInfo, ModelState
 from pointsman_server.runtime import Place, Runtime
-
-_TAKES_CALLS = (BackendState.HEALTHY, BackendState.HALF_OPEN)
 
 
 class RuntimeCatalog:
     """Reads the configuration in force at each question."""
 
     def __init__(
-        self, runtime: Callable[[], Runtime], clock: Clock, capabilities: Callable[[str], Mapping[str, frozenset[str]]]
+        self,
+        runtime: Callable[[], Runtime],
+        clock: Clock,
+        capabilities: Callable[[str], Mapping[str, frozenset[str]]],
     ) -> None:
         self._runtime = runtime
         self._clock = clock
@@ -28,10 +29,12 @@ class RuntimeCatalog:
     def models(self, principal: Principal) -> Sequence[ModelInfo]:
         """The models that this principal may use, by name."""
         runtime = self._runtime()
-        return [self._info(runtime, name) for name in sorted(runtime.config.models) if principal.may_use(name)]
+        return [
+            self._info(runtime, name) for name in sorted(runtime.config.models) if principal.may_use(name)
+        ]
 
     def model(self, name: str, principal: Principal) -> ModelInfo:
-        """One of them, by name or alias. Raises ServiceError MODEL_NOT_FOUND, also for what the principal may not use."""
+        """One of them, by name or alias. Raises ServiceError MODEL_NOT_FOUND, also for what is not theirs to use."""
         runtime = self._runtime()
         own = runtime.canonical(name)
         if not principal.may_use(own):
@@ -76,12 +79,13 @@ class RuntimeCatalog:
         )
 
     def _state(self, view: ModelView) -> tuple[ModelState, int]:
+        """A model's state and how many of its backends take calls for it."""
         now = self._clock.now()
-        books = {id(target.book): target.book for target in view.targets}
-        healthy = sum(1 for book in books.values() if book.state(now).state in _TAKES_CALLS)
-        if healthy == len(books):
-            return ModelState.AVAILABLE, healthy
-        return (ModelState.DEGRADED if healthy else ModelState.UNAVAILABLE), healthy
+        takers = {id(target.book) for target in view.targets if _takes_calls(target, now)}
+        backends = len({id(target.book) for target in view.targets})
+        if len(takers) == backends:
+            return ModelState.AVAILABLE, backends
+        return (ModelState.DEGRADED if takers else ModelState.UNAVAILABLE), len(takers)
 
     def _backend(self, place: Place, models: tuple[str, ...]) -> BackendInfo:
         now, book, backend = self._clock.now(), place.book, place.key.backend
@@ -101,6 +105,11 @@ class RuntimeCatalog:
             error_ratio=book.breaker.error_ratio(now),
             concurrency_limit=book.limit,
         )
+
+
+def _takes_calls(target: TargetView, now: float) -> bool:
+    block = target.book.block(target.target.model, now)
+    return block is None or block.state is BackendState.HALF_OPEN
 
 
 def _view(runtime: Runtime, name: str) -> ModelView:

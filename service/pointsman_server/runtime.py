@@ -1,7 +1,7 @@
 """Config -> Runtime: the immutable plan of models, targets and policies; the one object that a reload swaps.
 
-What is known of backends (books, pools) is carried over: an unchanged backend keeps both, a removed one ends its
-attempts and then closes.
+What is known of backends (books, pools) is carried over: an unchanged backend keeps both, a removed one closes after
+the last call that may use it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from pointsman_server.config import schema
 from pointsman_server.context import Target
@@ -31,61 +32,41 @@ class UpstreamKey:
 
 
 class Place:
-    """One backend with its pool; closes itself when it is retired and its last attempt has ended."""
+    """One backend with its pool."""
+
+    _closings: ClassVar[set[asyncio.Task[None]]] = set()
+    """Of all places that went out of use; held here, since nothing else holds them."""
 
     def __init__(self, name: str, key: UpstreamKey, upstream: Upstream, book: BackendBook) -> None:
         self.name = name
         self.key = key
         self.book = book
-        self._upstream = upstream
+        self.upstream = upstream
         timeouts = key.backend.timeouts
-        self._timeouts = AttemptTimeouts(timeouts.first_content_s, timeouts.idle_s, timeouts.total_s)
-        self._leases = 0
-        self._retired = False
+        self.timeouts = AttemptTimeouts(timeouts.first_content_s, timeouts.idle_s, timeouts.total_s)
+        self.propagate_trace = key.backend.propagate_trace
         self._closing: asyncio.Task[None] | None = None
 
-    @property
-    def upstream(self) -> Upstream:
-        """Where attempts go."""
-        return self._upstream
-
-    @property
-    def timeouts(self) -> AttemptTimeouts:
-        """How patient attempts are."""
-        return self._timeouts
-
-    @property
-    def propagate_trace(self) -> bool:
-        """Whether trace context is sent along."""
-        return self.key.backend.propagate_trace
-
-    def acquire(self) -> None:
-        """An attempt begins."""
-        self._leases += 1
-
-    def release(self) -> None:
-        """It ended."""
-        self._leases -= 1
-        self._close_when_idle()
-
-    def retire(self) -> None:
-        """No new configuration uses it."""
-        self._retired = True
-        self._close_when_idle()
-
-    def _close_when_idle(self) -> None:
-        if self._retired and self._leases == 0 and self._closing is None:
-            self._closing = asyncio.get_running_loop().create_task(self._upstream.close())
+    def retire(self) -> asyncio.Task[None]:
+        """Close the pool: no call uses it any more."""
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self.upstream.close())
+            self._closings.add(self._closing)
+            self._closing.add_done_callback(self._closings.discard)
+        return self._closing
 
     async def closed(self) -> None:
         """Close now, whatever is still under way, and wait for it."""
-        if self._closing is None:
-            self._closing = asyncio.get_running_loop().create_task(self._upstream.close())
-        await self._closing
+        await self.retire()
+
+    @classmethod
+    async def retired(cls) -> None:
+        """Wait until every place that was retired so far has closed."""
+        await asyncio.gather(*cls._closings, return_exceptions=True)
 
 
 class Runtime:
-    """One configuration in force; frozen but for what its places count."""
+    """One configuration in force; frozen but for the count of the calls that hold it."""
 
     def __init__(self, config: schema.Config, places: Mapping[str, Place]) -> None:
         self.config = config
@@ -94,7 +75,7 @@ class Runtime:
         self._names: dict[str, str] = {}
         for name, model in config.models.items():
             self._models[name] = self._view(name, model)
-            self._names.update({alias: name for alias in (name, *model.aliases)})
+            self._names.update(dict.fromkeys((name, *model.aliases), name))
         retry, ejection = config.retry, config.ejection
         self.retry = RetryRules(
             max_attempts=retry.max_attempts,
@@ -106,6 +87,37 @@ class Runtime:
         self.max_attempts_limit = retry.max_attempts_limit
         self.budget = BudgetRules(retry.budget_ratio, retry.budget_window_s, retry.budget_floor)
         self.max_queue_time_s = config.max_queue_time_s
+        self._calls = 0
+        self._successor: Runtime | None = None
+
+    def acquire(self) -> None:
+        """A call begins that may use any of the places until it ends."""
+        self._calls += 1
+
+    def release(self) -> None:
+        """It ended."""
+        self._calls -= 1
+        self._let_go()
+
+    def give_way(self, successor: Runtime) -> None:
+        """Another configuration is in force. Places that it does not use close after the last call that may use them.
+
+        Until then the successor counts as in use: a place may have gone from one configuration to the next several
+        times before it is dropped, and calls of all of them may be under way.
+        """
+        successor.acquire()
+        self._successor = successor
+        self._let_go()
+
+    def _let_go(self) -> None:
+        successor = self._successor
+        if self._calls or successor is None:
+            return
+        self._successor = None
+        for name, place in self.places.items():
+            if successor.places.get(name) is not place:
+                place.retire()
+        successor.release()
 
     def _view(self, name: str, model: schema.Model) -> ModelView:
         targets = tuple(self._target(name, model, target) for target in model.targets)
@@ -140,7 +152,12 @@ class Runtime:
         if place is None:
             return None
         return TargetView(
-            Target(backend, place.key.backend.provider, model), place.book, 1, 0, 0, place.upstream.unsupported
+            Target(backend, place.key.backend.provider, model),
+            place.book,
+            1,
+            0,
+            0,
+            place.upstream.unsupported,
         )
 
     def handle(self, backend: str) -> Place:
@@ -153,31 +170,49 @@ ResolveSecret = Callable[[schema.SecretRef], str]
 
 
 def compile_runtime(
-    config: schema.Config, fleet: Fleet, *, build: BuildUpstream, secret: ResolveSecret, previous: Runtime | None
+    config: schema.Config,
+    fleet: Fleet,
+    *,
+    build: BuildUpstream,
+    secret: ResolveSecret,
+    previous: Runtime | None,
 ) -> Runtime:
     """A whole new Runtime on the old books; upstreams that are equal are used again, the others are left to retire.
 
-    Building an upstream opens no connection. Must run on the event loop.
+    Building an upstream opens no connection. What may fail comes before the books are touched.
     """
-    places: dict[str, Place] = {}
-    for name, backend in config.backends.items():
-        credentials = backend.credentials
-        key = UpstreamKey(backend, secret(credentials.secret) if credentials is not None else "")
-        book = fleet.adopt(
-            Identity(name, backend.provider, backend.url), backend.max_concurrency, ejection_rules(config.ejection)
-        )
-        old = previous.places.get(name) if previous is not None else None
-        kept = old is not None and old.key == key and old.book is book
-        places[name] = old if old is not None and kept else Place(name, key, build(name, backend), book)
+    old_places = previous.places if previous is not None else {}
+    keys = {name: _key(backend, secret) for name, backend in config.backends.items()}
+    upstreams = {
+        name: build(name, key.backend)
+        for name, key in keys.items()
+        if name not in old_places or old_places[name].key != key
+    }
+    rules = ejection_rules(config.ejection)
+    places = {}
+    for name, key in keys.items():
+        old, upstream = old_places.get(name), upstreams.get(name)
+        book = _book(fleet, name, key, rules)
+        if old is not None and old.key.secret != key.secret:
+            book.renew_credentials()
+        places[name] = old_places[name] if upstream is None else Place(name, key, upstream, book)
     fleet.keep_only(set(places))
     return Runtime(config, places)
 
 
+def _key(backend: schema.Backend, secret: ResolveSecret) -> UpstreamKey:
+    credentials = backend.credentials
+    return UpstreamKey(backend, secret(credentials.secret) if credentials is not None else "")
+
+
+def _book(fleet: Fleet, name: str, key: UpstreamKey, rules: EjectionRules) -> BackendBook:
+    backend = key.backend
+    return fleet.adopt(Identity(name, backend.provider, backend.url), backend.max_concurrency, rules)
+
+
 def retire_replaced(old: Runtime, new: Runtime) -> None:
-    """Let go of the places that the new configuration does not use."""
-    for name, place in old.places.items():
-        if new.places.get(name) is not place:
-            place.retire()
+    """Let go of the places that the new configuration does not use, as soon as no call can use them."""
+    old.give_way(new)
 
 
 def ejection_rules(config: schema.Ejection) -> EjectionRules:

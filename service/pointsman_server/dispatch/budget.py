@@ -1,6 +1,8 @@
 """The retry budget of one model: a share of its recent calls, with a floor. Pure over a passed-in now.
 
 After the SRE book's per-client budget (10 % keeps the worst-case growth of load at 1.1) and Envoy's concurrent floor.
+The floor is for times of few calls, when the share is next to nothing: with many, and failures that come at once, three
+retries at a time would be no bound at all.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ class BudgetRules:
     ratio: float = 0.1
     window_s: float = 10
     floor: int = 3
-    """Retries at once that are always allowed."""
+    """Retries at once that are allowed while the share of the calls comes to less."""
 
 
 class RetryBudget:
@@ -41,7 +43,8 @@ class RetryBudget:
     def take(self, now: float) -> bool:
         """Whether one more retry may be made; counts it if so."""
         bucket = self._bucket(now)
-        if self._retries >= self.rules.ratio * self._calls and self._active >= self.rules.floor:
+        share, floor = self.rules.ratio * self._calls, self.rules.floor
+        if self._retries >= share and (share >= floor or self._active >= floor):
             return False
         bucket[2] += 1
         self._retries += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pointsman_server.domain import Delta, Event, Finished
+from pointsman_server.domain import Delta, Event, Finished, Opened, UsageReport
 
 
 def commits(batch: Sequence[Event]) -> bool:
@@ -19,3 +19,26 @@ def commits(batch: Sequence[Event]) -> bool:
         elif isinstance(event, Finished):
             return True
     return False
+
+
+class Preface:
+    """What an upstream told before its first content: kept back, since another backend may yet serve the call."""
+
+    __slots__ = ("_opened", "_usage")
+
+    def __init__(self) -> None:
+        self._opened: Opened | None = None
+        self._usage: UsageReport | None = None
+
+    def hold(self, batch: Sequence[Event]) -> None:
+        """Keep the last name and the last usage of a batch without content."""
+        for event in batch:
+            if isinstance(event, Opened):
+                self._opened = event
+            elif isinstance(event, UsageReport):
+                self._usage = event
+
+    def before(self, batch: Sequence[Event]) -> Sequence[Event]:
+        """The batch with what came before it."""
+        held = [event for event in (self._opened, self._usage) if event is not None]
+        return [*held, *batch] if held else batch

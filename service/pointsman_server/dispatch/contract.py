@@ -21,7 +21,7 @@ class AttemptTimeouts:
 
 
 class BackendHandle(Protocol):
-    """One backend, ready; held while an attempt is under way so that a reload does not close it too early."""
+    """One backend, ready for attempts."""
 
     @property
     def upstream(self) -> Upstream:
@@ -35,15 +35,15 @@ class BackendHandle(Protocol):
     def propagate_trace(self) -> bool:
         """Whether trace context is sent along."""
 
+
+class Snapshot(FleetView, Protocol):
+    """One configuration's plan; a call takes it once and holds it to its end, so that no backend closes under it."""
+
     def acquire(self) -> None:
-        """An attempt begins."""
+        """A call begins."""
 
     def release(self) -> None:
         """It ended."""
-
-
-class Snapshot(FleetView, Protocol):
-    """One configuration's plan; a call takes it once."""
 
     @property
     def retry(self) -> RetryRules:

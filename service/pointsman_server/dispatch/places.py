@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from pointsman_server.clock import Clock
 from pointsman_server.errors import Reason, ServiceError
@@ -28,7 +29,9 @@ class Places:
             if candidate.view.book.take():
                 return candidate
         if self.waiting >= self.max_waiting:
-            raise ServiceError(Reason.ROUTER_OVERLOADED, "too many calls wait for a backend", retry_after_s=1.0)
+            raise ServiceError(
+                Reason.ROUTER_OVERLOADED, "too many calls wait for a backend", retry_after_s=1.0
+            )
         if max_wait_s <= 0:
             raise _timed_out()
         self.waiting += 1
@@ -42,7 +45,7 @@ class Places:
         asked = [(candidate.view.book, _Offer(offered, candidate)) for candidate in candidates]
         for book, offer in asked:
             book.wait(offer)
-        timer = self._clock.call_at(self._clock.now() + max_wait_s, lambda: _give_up(offered))
+        timer = self._clock.call_at(self._clock.now() + max_wait_s, partial(_give_up, offered))
         try:
             taken = await offered
         except asyncio.CancelledError:

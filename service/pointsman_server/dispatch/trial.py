@@ -6,52 +6,68 @@ from collections.abc import Sequence
 
 from pointsman_server.context import Attempt, AttemptRecord, Span
 from pointsman_server.dispatch.commit import commits
-from pointsman_server.dispatch.contract import BackendHandle
-from pointsman_server.domain import Event, Finished, Opened, Usage, UsageReport
+from pointsman_server.dispatch.patience import Patience
+from pointsman_server.domain import Delta, Event, Finished, Opened, Usage, UsageReport
 from pointsman_server.errors import Reason, ServiceError
+from pointsman_server.routing.breaker import UNSEEN
 from pointsman_server.routing.plan import Candidate
-from pointsman_server.upstreams.contract import UpstreamAnswer
+from pointsman_server.upstreams.contract import Upstream, UpstreamAnswer
 
 
 class Trial:
     """Collects the facts of one attempt; no decisions."""
 
     __slots__ = (
-        "answer", "attempt", "candidate", "closed", "first_content_at", "free", "finish_reasons", "handle", "opened",
-        "probe", "span", "started_at", "streams", "tokens", "usage",
+        "answer", "attempt", "candidate", "finish_reasons", "first_content_at", "opened", "patience", "span",
+        "started_at", "ticket", "upstream", "usage",
     )  # fmt: skip
 
     def __init__(
-        self, candidate: Candidate, attempt: Attempt, handle: BackendHandle, span: Span, *, started_at: float,
-        probe: bool, free: bool, tokens: int,
+        self, candidate: Candidate, attempt: Attempt, upstream: Upstream, patience: Patience, span: Span, *,
+        started_at: float,
     ) -> None:  # fmt: skip
         self.candidate = candidate
         self.attempt = attempt
-        self.handle = handle
+        self.upstream = upstream
+        self.patience = patience
         self.span = span
         self.started_at = started_at
-        self.probe = probe
-        self.free = free
-        self.tokens = tokens
-        self.streams = handle.upstream.streams(stream=attempt.stream)
+        self.ticket = UNSEEN
         self.answer: UpstreamAnswer | None = None
         self.opened: Opened | None = None
         self.usage: Usage | None = None
         self.first_content_at: float | None = None
         self.finish_reasons: tuple[str, ...] = ()
-        self.closed = False
 
     def saw(self, batch: Sequence[Event], now: float) -> None:
         """Note what a batch tells beside its content."""
         if self.first_content_at is None and commits(batch):
             self.first_content_at = now
         for event in batch:
+            if isinstance(event, Delta):
+                continue
             if isinstance(event, UsageReport):
                 self.usage = event.usage
             elif isinstance(event, Opened):
                 self.opened = event
             elif isinstance(event, Finished):
                 self.finish_reasons = (*self.finish_reasons, event.raw or event.reason.value.lower())
+
+    def patient_until(self, now: float) -> float:
+        """When it has been waited for long enough."""
+        patience = self.patience
+        return patience.before_content if self.first_content_at is None else patience.after_content(now)
+
+    def timed_out(self, now: float) -> ServiceError:
+        """What to say when it was not."""
+        return self.patience.verdict(now, content=self.first_content_at is not None)
+
+    def lesson(self, reason: Reason | None, now: float) -> Reason | None:
+        """What the backend's book learns from an end for this reason."""
+        if reason is not Reason.UPSTREAM_TIMEOUT:
+            return reason
+        hasty = self.patience.hasty(now, content=self.first_content_at is not None)
+        return Reason.CANCELLED if hasty else reason
 
     def record(self, error: ServiceError | None, reason: Reason | None, now: float) -> AttemptRecord:
         """The attempt as it ended."""

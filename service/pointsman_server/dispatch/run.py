@@ -1,0 +1,226 @@
+"""Walks one plan, in the caller's own task; no second task, no queue.
+
+Of a Run's exits only the waits are asynchronous: everything that it owns is freed without awaiting, since a caller
+that leaves in the middle of a blocked write leaves no chance to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from types import TracebackType
+from typing import TypeVar
+
+from pointsman_server.clock import Watchdog
+from pointsman_server.context import CallContext, RoutingReport
+from pointsman_server.dispatch.attempts import Attempts, Shared
+from pointsman_server.dispatch.budget import RetryBudget
+from pointsman_server.dispatch.commit import Preface
+from pointsman_server.dispatch.contract import Snapshot
+from pointsman_server.dispatch.patience import deadline_exceeded
+from pointsman_server.dispatch.report import report_of
+from pointsman_server.dispatch.retry import Step, Walk
+from pointsman_server.dispatch.trial import Trial
+from pointsman_server.domain import Answer, Call, Event
+from pointsman_server.domain.fold import Fold
+from pointsman_server.errors import Reason, ServiceError
+from pointsman_server.routing.plan import Candidate, Plan
+from pointsman_server.routing.router import pick
+
+_MIN_ATTEMPT_S = 0.01
+"""With less than this left no upstream is asked: it could not answer in time."""
+_QUEUE_SHARE = 0.1
+"""Of what is left of a deadline, for waiting."""
+
+_T = TypeVar("_T")
+
+
+class Run:
+    """One call on its way."""
+
+    def __init__(
+        self, shared: Shared, snapshot: Snapshot, call: Call, context: CallContext, *,
+        budget: Callable[[str, Snapshot], RetryBudget],
+    ) -> None:  # fmt: skip
+        self._shared = shared
+        self._clock = shared.clock
+        self._snapshot = snapshot
+        self._call = call
+        self._context = context
+        self._deadline = context.deadline
+        self._budget_of = budget
+        self._dog = Watchdog(shared.clock)
+        self._attempts = Attempts(shared, snapshot, call, context, dog=self._dog)
+        self._queue_s = 0.0
+        self._place_s = 0.0
+        """Spent waiting for places."""
+        self._plan: Plan | None = None
+        self._retrying = False
+        """Whether a retry that the budget lent is under way."""
+        self._stream: AsyncGenerator[Sequence[Event], None] | None = None
+
+    async def __aenter__(self) -> Run:
+        """Plan. Raises ServiceError as `pick` does, DEADLINE_EXCEEDED when there is no time to try anything."""
+        now, shared, snapshot = self._clock.now(), self._shared, self._snapshot
+        if self._deadline.remaining(now) < _MIN_ATTEMPT_S:
+            raise deadline_exceeded()
+        plan = self._plan = pick(
+            self._call, snapshot, self._context.principal, turn=shared.turn, rng=shared.rng
+        )
+        rules, wanted = snapshot.retry, self._call.routing.max_attempts
+        if wanted is not None:
+            rules = replace(rules, max_attempts=min(wanted, snapshot.max_attempts_limit))
+        self._walk = Walk(plan, rules, shared.rng)
+        self._budget = self._budget_of(plan.model, snapshot)
+        self._budget.deposit(now)
+        snapshot.acquire()
+        self._dog.start(self._deadline.at)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        late = self._attempts.late = kind is asyncio.CancelledError and self._dog.claim()
+        try:
+            if self._stream is not None:
+                await self._stream.aclose()
+        finally:
+            self._dog.stop()
+            self._settle()
+            self._snapshot.release()
+        if late:
+            raise deadline_exceeded() from error
+
+    async def complete(self) -> Answer:
+        """The whole answer. A backend that breaks in mid-answer costs the caller nothing: another one begins anew."""
+        trial = await self._first()
+        while True:
+            fold = Fold()
+            try:
+                async with aclosing(self._attempts.batches(trial)) as batches:
+                    async for batch in batches:
+                        for event in batch:
+                            fold.add(event)
+                return fold.answer()
+            except ServiceError as error:
+                trial = await self._next(error)
+
+    def __aiter__(self) -> AsyncIterator[Sequence[Event]]:
+        """Batches from the first content on."""
+        self._stream = self._handed_over()
+        return self._stream
+
+    async def _handed_over(self) -> AsyncGenerator[Sequence[Event], None]:
+        trial = await self._first()
+        while True:
+            committed, preface = False, Preface()
+            try:
+                async with aclosing(self._attempts.batches(trial)) as batches:
+                    async for batch in batches:
+                        if committed:
+                            yield batch
+                        elif trial.first_content_at is None:
+                            preface.hold(batch)
+                        else:
+                            committed = True
+                            yield preface.before(batch)
+                if not committed and (held := preface.before(())):
+                    yield held
+                return
+            except ServiceError as error:
+                if committed:
+                    raise
+                trial = await self._next(error)
+
+    def pause(self) -> None:
+        """Let the kernel hold bytes back until the next batch is asked for."""
+        trial = self._attempts.last
+        if trial is not None and trial.answer is not None:
+            trial.answer.pause()
+
+    def report(self) -> RoutingReport:
+        """Where it went so far."""
+        return report_of(
+            self._call, self._context, self._plan, self._attempts,
+            queue_s=self._queue_s, now=self._clock.now(), notes=self._shared.notes(self._call),
+        )  # fmt: skip
+
+    async def _first(self) -> Trial:
+        """The first attempt, begun. Raises ServiceError when none can be."""
+        while True:
+            step = self._walk.first(self._clock.now())
+            candidate = await self._place(step.candidates)
+            if candidate is not None:
+                return self._begin(candidate)
+
+    async def _next(self, error: ServiceError) -> Trial:
+        """The attempt after a failure, begun; raises the failure when it stands."""
+        self._settle()
+        now = self._clock.now()
+        remaining_s = self._deadline.remaining(now)
+        step = self._walk.after(error, now, remaining_s) if remaining_s >= _MIN_ATTEMPT_S else None
+        if step is None or not (step.free or self._budget.take(now)):
+            raise error
+        self._retrying = not step.free
+        return await self._retry(step, error)
+
+    def _settle(self) -> None:
+        """A retry that the budget lent has ended."""
+        if self._retrying:
+            self._retrying = False
+            self._budget.end()
+
+    async def _retry(self, step: Step, error: ServiceError) -> Trial:
+        candidates = step.candidates
+        if step.delay_s > 0:
+            await self._wait(self._clock.sleep(step.delay_s))
+            candidates = self._walk.still_open(candidates, self._clock.now())
+        try:
+            candidate = await self._place(candidates)
+        except ServiceError as refused:
+            if refused.reason is Reason.DEADLINE_EXCEEDED:
+                raise
+            candidate = None  # No place for a retry: then the failure stands.
+        if candidate is None:
+            raise error
+        return self._begin(candidate)
+
+    async def _place(self, candidates: Sequence[Candidate]) -> Candidate | None:
+        """The first candidate with a free place, its place taken; None when a wait ended with none that takes calls."""
+        while candidates:
+            for candidate in candidates:
+                if candidate.view.book.take():
+                    return candidate
+            began = self._clock.now()
+            try:
+                taken = await self._wait(self._shared.places.take(candidates, self._allowed_wait_s(began)))
+            finally:
+                self._place_s += self._clock.now() - began
+            candidates = self._walk.still_open(candidates, self._clock.now())
+            if any(taken is candidate for candidate in candidates):
+                return taken
+            taken.view.book.give_back()
+        return None
+
+    def _allowed_wait_s(self, now: float) -> float:
+        longest_s, asked_s = self._snapshot.max_queue_time_s, self._call.routing.max_queue_time_s
+        if asked_s is not None:
+            longest_s = min(longest_s, asked_s)
+        return min(longest_s - self._place_s, self._deadline.remaining(now) * _QUEUE_SHARE)
+
+    async def _wait(self, awaitable: Awaitable[_T]) -> _T:
+        """Await something between attempts; the deadline may strike meanwhile."""
+        began = self._clock.now()
+        try:
+            return await awaitable
+        except asyncio.CancelledError as cancelled:
+            if not self._dog.claim():
+                raise
+            raise deadline_exceeded() from cancelled
+        finally:
+            self._queue_s += self._clock.now() - began
+
+    def _begin(self, candidate: Candidate) -> Trial:
+        return self._attempts.begin(candidate, self._walk.began(candidate))
