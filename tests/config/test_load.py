@@ -109,7 +109,7 @@ def test_a_secret_never_shows_itself(loading: Load) -> None:
         str(secret),
         f"{secret}",
         f"{secret:>20}",
-        "{}".format(secret),
+        f"{secret}",
         repr([secret]),
         repr(loaded),
     ]

@@ -141,7 +141,7 @@ EJECTIONS = Instrument(
 RELOADS = Instrument(
     "pointsman_config_reloads_total",
     Kind.COUNTER,
-    "Times that the configuration was read again; result: applied, unchanged or rejected.",
+    "Times that the configuration was read again; result: applied, unchanged or refused.",
     ("result",),
     max_children=4,
 )

@@ -22,7 +22,7 @@ FIELDS = frozenset((
     "error_causes", "logger", "message", "repeated", "hash", "path", "line", "faults", "result", "version", "listen",
     "state", "for_s", "until_s", "count", "name", "signal", "pid", "workers", "models", "backends", "detail",
     "http_status", "lag_ms", "failures", "in_flight", "source", "grace_s", "exit_code", "worker", "cause",
-    "days_left", "fault", "config_hash", "needs_restart",
+    "days_left", "fault", "config_hash", "needs_restart", "file", "address", "port", "calls",
 ))  # fmt: skip
 """Every name that a line may carry; another one is left out, and counted in `dropped_fields`."""
 

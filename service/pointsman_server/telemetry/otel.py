@@ -43,7 +43,7 @@ EVENTS: Mapping[str, str] = {
     "drained": "info",
     "config_reloaded": "info",
     "config_unchanged": "info",
-    "config_rejected": "error",
+    "config_refused": "error",
     "backend_ejected": "warning",
     "backend_probing": "info",
     "backend_recovered": "info",
@@ -64,7 +64,7 @@ EVENTS: Mapping[str, str] = {
 _RELOAD_RESULTS = {
     "config_reloaded": "applied",
     "config_unchanged": "unchanged",
-    "config_rejected": "rejected",
+    "config_refused": "refused",
 }
 
 
@@ -273,7 +273,7 @@ class OtelTelemetry:
         match name:
             case "backend_ejected":
                 self._parts.metrics.counter(table.EJECTIONS).add((str(fields.get("backend", table.OTHER)),))
-            case "config_reloaded" | "config_unchanged" | "config_rejected":
+            case "config_reloaded" | "config_unchanged" | "config_refused":
                 self._parts.metrics.counter(table.RELOADS).add((_RELOAD_RESULTS[name],))
             case _:
                 pass

@@ -97,8 +97,8 @@ def test_level(build: Build) -> None:
     """Nothing below the level is written, and the level can change while running."""
     bench = build(log_level="error")
     bench.telemetry.event("started")
-    bench.telemetry.event("config_rejected", faults=2)
-    assert [line["event"] for line in bench.lines()] == ["config_rejected"]
+    bench.telemetry.event("config_refused", faults=2)
+    assert [line["event"] for line in bench.lines()] == ["config_refused"]
 
 
 @pytest.mark.parametrize("text", ["bad\udcff", "line\nbreak", "\x00", "é" * 600])

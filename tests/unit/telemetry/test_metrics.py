@@ -81,11 +81,11 @@ def test_events_are_counted(build: Build) -> None:
     bench = build()
     bench.telemetry.event("backend_ejected", backend="gpu-1", reason="UPSTREAM_TIMEOUT")
     bench.telemetry.event("config_reloaded", config_hash="abc")
-    bench.telemetry.event("config_rejected", faults=1)
+    bench.telemetry.event("config_refused", faults=1)
     found = samples(bench.metrics())
     assert found["pointsman_backend_ejections_total backend=gpu-1"] == 1
     assert found["pointsman_config_reloads_total result=applied"] == 1
-    assert found["pointsman_config_reloads_total result=rejected"] == 1
+    assert found["pointsman_config_reloads_total result=refused"] == 1
 
 
 def test_series_are_bounded(build: Build) -> None:
