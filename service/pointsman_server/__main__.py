@@ -1,0 +1,75 @@
+"""argv -> configuration -> run; also `check-config` and `new-key`. Nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+
+import uvloop
+
+from pointsman_server.admission.auth import new_key
+from pointsman_server.app import Application, serve, server_version
+from pointsman_server.config.faults import ConfigError
+from pointsman_server.config.load import check_config, listing
+from pointsman_server.errors import ServiceError
+from pointsman_server.upstreams.registry import PROVIDERS
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0 done, 1 the configuration has a fault or the service cannot start, 2 wrong usage."""
+    options = _parser().parse_args(arguments)
+    match options.command:
+        case "check-config":
+            return check_config(
+                options.file, environment=os.environ, known_providers=PROVIDERS, out=sys.stdout
+            )
+        case "new-key":
+            made = new_key()
+            print(f"key, shown once: {made.key}\nunder a principal's api_keys:\n{made.snippet}", end="")
+            return 0
+        case _:
+            return _serve(options.config)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pointsman-server", description="Routes inference calls over gRPC.")
+    parser.add_argument("--version", action="version", version=server_version())
+    commands = parser.add_subparsers(dest="command", required=True)
+    serving = commands.add_parser("serve", help="run until SIGTERM; SIGHUP reads the configuration again")
+    serving.add_argument(
+        "--config", help="YAML file; without it POINTSMAN_CONFIG, else the embedded defaults"
+    )
+    checking = commands.add_parser("check-config", help="print every fault of a file with its path and line")
+    checking.add_argument("file", help="YAML file")
+    commands.add_parser("new-key", help="make an API key and its configuration entry")
+    return parser
+
+
+def _serve(path: str | None) -> int:
+    try:
+        uvloop.run(serve(path, os.environ, ready=_announce))
+    except ConfigError as error:
+        print("\n".join(listing(path or "configuration", error)), file=sys.stderr)
+        return 1
+    except ServiceError as error:
+        print(f"cannot start: {error.detail}", file=sys.stderr)
+        return 1
+    except asyncio.CancelledError:
+        return 1
+    return 0
+
+
+def _announce(application: Application) -> None:
+    rpc = application.config.server.listen.rpartition(":")[0]
+    print(
+        f"serving pointsman.v1 on {rpc}:{application.ports['rpc']} ({application.source})",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,328 @@
+"""The composition root: builds every object in order, and owns start, reload and shutdown of one process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from random import Random
+
+from pointsman_server.admission.gate import ConfiguredModels, Gate
+from pointsman_server.admission.validate import inactive
+from pointsman_server.catalog import RuntimeCatalog
+from pointsman_server.clock import Clock, SystemClock
+from pointsman_server.config import schema
+from pointsman_server.config.load import Loaded, load, redacted
+from pointsman_server.config.watch import Watch
+from pointsman_server.context import Principal
+from pointsman_server.dispatch.dispatcher import Dispatcher
+from pointsman_server.dispatch.places import Places
+from pointsman_server.reload import InForce, Reloader, put_in_force
+from pointsman_server.routing.fleet import Fleet
+from pointsman_server.routing.view import BackendState, ModelState
+from pointsman_server.runtime import Runtime, compile_runtime
+from pointsman_server.server.build import Collaborators, RpcServer, build_admin, build_public, listen_public
+from pointsman_server.server.collaborators import Fault, ReloadOutcome
+from pointsman_server.server.ops_http import Facts, OpsServer
+from pointsman_server.server.pacing import LoopLoad
+from pointsman_server.telemetry import instruments
+from pointsman_server.telemetry.otel import OtelTelemetry, build_telemetry
+from pointsman_server.upstreams.contract import Upstream
+from pointsman_server.upstreams.registry import PROVIDERS, build_upstream, offers
+
+_HEALTH_S = 0.5
+"""How often the models' health is looked at."""
+
+
+class Application:
+    """One process of the service; `start`, then `wait`, then `stop`."""
+
+    def __init__(
+        self,
+        path: str | None,
+        environment: Mapping[str, str],
+        *,
+        clock: Clock | None = None,
+        rng: Random | None = None,
+    ) -> None:
+        """Load the configuration. Raises ConfigError with all its faults."""
+        self._path = path
+        self._environment = environment
+        self.clock = clock or SystemClock()
+        self._rng = rng or Random()  # noqa: S311 - spreads load; guards nothing.
+        self._first = self._load()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
+        self.ports: dict[str, int] = {}
+        """What was bound: `rpc`, `admin`, `ops`."""
+
+    @property
+    def config(self) -> schema.Config:
+        """The configuration that it was started with."""
+        return self._first.config
+
+    @property
+    def source(self) -> str:
+        """Where that came from, for people."""
+        return self._first.source
+
+    def _load(self) -> Loaded:
+        return load(self._path, environment=self._environment, known_providers=PROVIDERS)
+
+    async def start(self) -> None:
+        """Build all rooms, listen, and serve. Raises ServiceError when an address or a certificate cannot be had."""
+        first, config = self._first, self._first.config
+        self.telemetry = _telemetry(first, self.clock)
+        self.telemetry.capture_logging()
+        self.fleet = Fleet(self._rng)
+        self.reloader = Reloader(
+            put_in_force(first, self._compile, None),
+            load=self._load,
+            compile_=self._compile,
+            telemetry=self.telemetry,
+        )
+        self.gate = Gate(self._models, self._max_calls, self.clock)
+        self.places = Places(self.clock, config.max_queued_calls)
+        self.dispatcher = Dispatcher(
+            self._runtime, clock=self.clock, telemetry=self.telemetry, places=self.places, rng=self._rng,
+            turn=self.fleet.turn, notes=inactive,
+        )  # fmt: skip
+        self.catalog = RuntimeCatalog(self._runtime, self.clock, offers)
+        load_ = LoopLoad(self.clock)
+        parts = Collaborators(
+            self.gate,
+            self.dispatcher,
+            self.catalog,
+            _CurrentAuthenticator(self._current),
+            self.telemetry,
+            self.clock,
+        )
+        self.rpc = build_public(config, parts, load_)
+        self.ports["rpc"] = listen_public(self.rpc, config, self.telemetry)
+        await self._start_admin(config)
+        await self._start_ops(config)
+        _measure(self.telemetry, self.catalog, self._current)
+        await self.rpc.start()
+        for task in (load_.watch(), self.telemetry.watch_loop(), self._watch_health(), self._watch_files()):
+            self._background(task)
+        self._look_at_models()
+        self.rpc.health.serve()
+        self.telemetry.event(
+            "started", source=first.source, address=config.server.listen, port=self.ports["rpc"]
+        )
+
+    async def _start_admin(self, config: schema.Config) -> None:
+        self.admin: RpcServer | None = None
+        if config.admin.enabled:
+            self.admin = build_admin(config, self.catalog, _Operator(self), self.telemetry, self.clock)
+            self.ports["admin"] = self.admin.listen(config.admin.listen)
+            await self.admin.start()
+            self.admin.health.serve()
+
+    async def _start_ops(self, config: schema.Config) -> None:
+        self.ops: OpsServer | None = None
+        if config.ops.enabled:
+            facts = Facts(self.telemetry.metrics, lambda: self.rpc.health.serving, self._redacted)
+            self.ops = OpsServer(facts)
+            self.ports["ops"] = await self.ops.start(config.ops.listen)
+
+    async def wait(self) -> None:
+        """Until `request_stop`."""
+        await self._stopping.wait()
+
+    def request_stop(self) -> None:
+        """Ask it to end; for signal handlers."""
+        self._stopping.set()
+
+    def request_reload(self) -> None:
+        """Ask it to read its configuration again; for signal handlers."""
+        self._background(self._reload_logged())
+
+    async def reload(self, *, validate_only: bool = False) -> ReloadOutcome:
+        """Read the configuration again and put it in force, unless it has a fault."""
+        outcome = await self.reloader.reload(validate_only=validate_only)
+        if outcome.applied:
+            config = self._current().loaded.config
+            self.rpc.apply(config)
+            self.places.max_waiting = config.max_queued_calls
+            self.telemetry.reconfigure(config.telemetry)
+            self.telemetry.name_backends(_urls(self._runtime()))
+            self._look_at_models()
+        faults = tuple(Fault(fault.path, fault.line, fault.message) for fault in outcome.faults)
+        return ReloadOutcome(outcome.applied, outcome.config_hash, faults)
+
+    async def stop(self) -> None:
+        """Drain in order: health down, calls finish, servers close, pools close, telemetry is flushed within its bound."""
+        drain = self._current().loaded.config.server.drain
+        self.telemetry.event("draining", calls=len(self.rpc.calls))
+        await self.rpc.drain(delay_s=drain.delay_s, grace_s=drain.grace_s)
+        if self.admin is not None:
+            await self.admin.stop()
+        if self.ops is not None:
+            await self.ops.stop()
+        for task in tuple(self._tasks):
+            await _end(task)
+        await asyncio.gather(*(place.closed() for place in self._runtime().places.values()))
+        self.telemetry.event("stopped")
+        await asyncio.get_running_loop().run_in_executor(None, self.telemetry.shutdown, drain.flush_s)
+
+    def _background(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_ended)
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.telemetry.failure("task_failed", error)
+
+    def _compile(self, loaded: Loaded, previous: Runtime | None) -> Runtime:
+        def build(name: str, backend: schema.Backend) -> Upstream:
+            return build_upstream(name, backend, loaded.secrets.get, self.clock)
+
+        return compile_runtime(
+            loaded.config,
+            self.fleet,
+            build=build,
+            secret=lambda ref: loaded.secrets.get(ref).reveal(),
+            previous=previous,
+        )
+
+    def _current(self) -> InForce:
+        return self.reloader.current
+
+    def _runtime(self) -> Runtime:
+        return self.reloader.current.runtime
+
+    def _models(self) -> ConfiguredModels:
+        return self.reloader.current.models
+
+    def _max_calls(self) -> int:
+        return self.reloader.current.loaded.config.server.max_calls
+
+    def _redacted(self) -> bytes:
+        return json.dumps(redacted(self._current().loaded.config), indent=2).encode()
+
+    def _look_at_models(self) -> None:
+        states = self.catalog.states()
+        self.rpc.health.set_models(
+            {name: state is not ModelState.UNAVAILABLE for name, state in states.items()}
+        )
+
+    async def _watch_health(self) -> None:
+        while True:
+            await self.clock.sleep(_HEALTH_S)
+            self._look_at_models()
+
+    async def _watch_files(self) -> None:
+        await Watch(self.clock, self._files, self._reload_logged).run()
+
+    def _files(self) -> Sequence[Path]:
+        return self._current().loaded.files
+
+    async def _reload_logged(self) -> None:
+        await self.reload()
+
+
+class _CurrentAuthenticator:
+    """The authenticator of whatever configuration is in force."""
+
+    def __init__(self, current: Callable[[], InForce]) -> None:
+        self._current = current
+
+    def authenticate(self, metadata: Mapping[str, str], peer_identities: Sequence[str]) -> Principal:
+        """The caller."""
+        return self._current().authenticator.authenticate(metadata, peer_identities)
+
+
+class _Operator:
+    """What the admin server may do."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+
+    async def reload(self, *, validate_only: bool) -> ReloadOutcome:
+        """Read the configuration again."""
+        return await self._application.reload(validate_only=validate_only)
+
+
+def _telemetry(loaded: Loaded, clock: Clock) -> OtelTelemetry:
+    settings = loaded.config.telemetry
+    headers = settings.otlp.headers if settings.otlp is not None else {}
+    return build_telemetry(
+        settings,
+        clock,
+        otlp_headers={name: loaded.secrets.get(ref).reveal() for name, ref in headers.items()},
+        secrets=[secret.reveal() for secret in loaded.secrets.values()],
+        version=server_version(),
+    )
+
+
+def _measure(telemetry: OtelTelemetry, catalog: RuntimeCatalog, current: Callable[[], InForce]) -> None:
+    """Gauges that are asked at each scrape."""
+
+    def states() -> list[tuple[tuple[str, ...], float]]:
+        return [
+            ((info.name, state.name), float(info.state is state))
+            for info in catalog.backends("")
+            for state in BackendState
+        ]
+
+    def tokens() -> list[tuple[tuple[str, ...], float]]:
+        return [((info.name,), float(info.in_flight_tokens)) for info in catalog.backends("")]
+
+    telemetry.read(instruments.BACKEND_STATE, states)
+    telemetry.read(instruments.BACKEND_TOKENS, tokens)
+    telemetry.read(instruments.CONFIG_INFO, lambda: [((current().loaded.hash,), 1.0)])
+    telemetry.name_backends(_urls(current().runtime))
+
+
+def _urls(runtime: Runtime) -> dict[str, str]:
+    return {name: place.key.backend.url for name, place in runtime.places.items()}
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def server_version() -> str:
+    """The installed version."""
+    try:
+        return version("pointsman-server")
+    except PackageNotFoundError:
+        return "0+unknown"
+
+
+@asynccontextmanager
+async def running(path: str | None, environment: Mapping[str, str]) -> AsyncIterator[Application]:
+    """A started application, stopped on exit."""
+    application = Application(path, environment)
+    await application.start()
+    try:
+        yield application
+    finally:
+        await application.stop()
+
+
+async def serve(
+    path: str | None, environment: Mapping[str, str], *, ready: Callable[[Application], None]
+) -> None:
+    """Run until SIGTERM or SIGINT, reload on SIGHUP. A second signal ends the wait for calls in flight."""
+    application = Application(path, environment)
+    await application.start()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, application.request_reload)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, application.request_stop)
+    ready(application)
+    await application.wait()
+    stopping = asyncio.ensure_future(application.stop())
+    loop.add_signal_handler(signal.SIGINT, stopping.cancel)
+    await stopping

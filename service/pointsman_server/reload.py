@@ -1,0 +1,96 @@
+"""What is in force, and replacing it: a whole new configuration is built and checked, then one reference is swapped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pointsman_server.admission.auth import Authenticator, build_authenticator
+from pointsman_server.admission.gate import ConfiguredModels
+from pointsman_server.config.faults import ConfigError, ConfigFault
+from pointsman_server.config.load import Loaded
+from pointsman_server.config.schema import Config
+from pointsman_server.runtime import Runtime, retire_replaced
+from pointsman_server.telemetry.facade import Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """One configuration with everything that was built from it."""
+
+    loaded: Loaded
+    runtime: Runtime
+    authenticator: Authenticator
+    models: ConfiguredModels
+
+
+Load = Callable[[], Loaded]
+Compile = Callable[[Loaded, Runtime | None], Runtime]
+
+
+def put_in_force(loaded: Loaded, compile_: Compile, previous: Runtime | None) -> InForce:
+    """Build everything of a configuration; the old one stays as it is."""
+    return InForce(
+        loaded=loaded,
+        runtime=compile_(loaded, previous),
+        authenticator=build_authenticator(loaded.config.auth, loaded.secrets),
+        models=ConfiguredModels(loaded.config),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a reload did."""
+
+    applied: bool
+    config_hash: str
+    faults: tuple[ConfigFault, ...]
+
+
+class Reloader:
+    """Holds what is in force; a call takes `current` once and keeps it."""
+
+    def __init__(self, current: InForce, *, load: Load, compile_: Compile, telemetry: Telemetry) -> None:
+        self.current = current
+        self._load = load
+        self._compile = compile_
+        self._telemetry = telemetry
+        self._lock = asyncio.Lock()
+
+    async def reload(self, *, validate_only: bool) -> Outcome:
+        """Read the configuration again; keeps the old one when the new has a fault, and says which."""
+        async with self._lock:
+            old = self.current
+            try:
+                loaded = await asyncio.get_running_loop().run_in_executor(None, self._load)
+            except ConfigError as error:
+                if not validate_only:
+                    first = error.faults[0]
+                    where = f"{first.path}, line {first.line}" if first.line else first.path
+                    self._telemetry.event(
+                        "config_refused", faults=len(error.faults), fault=f"{where}: {first.message}"
+                    )
+                return Outcome(applied=False, config_hash=old.loaded.hash, faults=error.faults)
+            if not validate_only:
+                self._apply(old, loaded)
+            return Outcome(applied=not validate_only, config_hash=loaded.hash, faults=())
+
+    def _apply(self, old: InForce, loaded: Loaded) -> None:
+        self.current = put_in_force(loaded, self._compile, old.runtime)
+        retire_replaced(old.runtime, self.current.runtime)
+        fixed = ", ".join(needs_restart(old.loaded.config, loaded.config))
+        self._telemetry.event("config_reloaded", config_hash=loaded.hash, needs_restart=fixed or None)
+
+
+def needs_restart(old: Config, new: Config) -> list[str]:
+    """Sections whose change takes effect only with the next start."""
+    kept = {"max_calls", "max_coalesce_s", "drain"}
+    found = []
+    for name in ("server", "admin", "ops", "telemetry"):
+        before, after = getattr(old, name).model_dump(), getattr(new, name).model_dump()
+        if {k: v for k, v in before.items() if k not in kept} != {
+            k: v for k, v in after.items() if k not in kept
+        }:
+            found.append(name)
+    return found
