@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-ANSWER_MARGIN_S = 0.05
+ANSWER_MARGIN_S = 0.09
 """Kept back from the caller's deadline, so that the status is ours and carries details."""
-ANSWER_MARGIN_SHARE = 0.1
+ANSWER_MARGIN_SHARE = 0.05
 """A short deadline gives up at most this share of itself."""
 
 
