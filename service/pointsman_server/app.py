@@ -37,6 +37,8 @@ from pointsman_server.upstreams.registry import PROVIDERS, build_upstream, offer
 
 _HEALTH_S = 0.5
 """How often the models' health is looked at."""
+_ABANDON_S = 1.0
+"""For the last lines of a start that failed."""
 
 
 class Application:
@@ -54,7 +56,7 @@ class Application:
         self._path = path
         self._environment = environment
         self.clock = clock or SystemClock()
-        self._rng = rng or Random()  # noqa: S311 - spreads load; guards nothing.
+        self._rng = rng or Random()
         self._first = self._load()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
@@ -76,9 +78,16 @@ class Application:
 
     async def start(self) -> None:
         """Build all rooms, listen, and serve. Raises ServiceError when an address or a certificate cannot be had."""
-        first, config = self._first, self._first.config
-        self.telemetry = _telemetry(first, self.clock)
+        self.telemetry = _telemetry(self._first, self.clock)
         self.telemetry.capture_logging()
+        try:
+            await self._start(self._first)
+        except BaseException:
+            self.telemetry.shutdown(_ABANDON_S)
+            raise
+
+    async def _start(self, first: Loaded) -> None:
+        config = first.config
         self.fleet = Fleet(self._rng)
         self.reloader = Reloader(
             put_in_force(first, self._compile, None),
@@ -157,7 +166,7 @@ class Application:
         return ReloadOutcome(outcome.applied, outcome.config_hash, faults)
 
     async def stop(self) -> None:
-        """Drain in order: health down, calls finish, servers close, pools close, telemetry is flushed within its bound."""
+        """Drain: health down, calls finish, servers close, pools close, telemetry is flushed within its bound."""
         drain = self._current().loaded.config.server.drain
         self.telemetry.event("draining", calls=len(self.rpc.calls))
         await self.rpc.drain(delay_s=drain.delay_s, grace_s=drain.grace_s)
