@@ -38,5 +38,6 @@ def blocks(candidates: Sequence[Candidate], now: float, *, max_ejected_share: fl
     ]
 
 
-def _ejected_at(book: BackendBook) -> float:
-    return book.breaker.ejected_at or 0.0
+def _ejected_at(book: BackendBook) -> tuple[float, str]:
+    """The name decides between two of one moment, so that every call passes over the same ones."""
+    return book.breaker.ejected_at or 0.0, book.identity.name
