@@ -69,6 +69,11 @@ class FakeClock:
             self._run_due()
         self._now = end
 
+    def let_go(self) -> None:
+        """From now on time moves by itself."""
+        self.autojump = True
+        self._watch()
+
     async def settle(self) -> None:
         """Let every task run until it waits for something, without time passing."""
         jump, self.autojump = self.autojump, False
@@ -91,11 +96,10 @@ class FakeClock:
         self._looking = False
         if not self.autojump:
             return
-        if not _ready():
-            self._drop_cancelled()
-            if self._timers:
-                self._now = max(self._now, self._timers[0][0])
-                self._run_due()
+        self._drop_cancelled()
+        if self._timers and not _ready():
+            self._now = max(self._now, self._timers[0][0])
+            self._run_due()
         if self._timers:
             self._watch()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -150,11 +150,15 @@ class ScriptedAnswer:
     ) -> None:
         self._leave()
 
-    async def __aiter__(self) -> AsyncIterator[Sequence[Event]]:
+    def __aiter__(self) -> ScriptedAnswer:
+        return self
+
+    async def __anext__(self) -> Sequence[Event]:
         for move in self._moves:
             batch = await self._play(move)
             if batch is not None:
-                yield batch
+                return batch
+        raise StopAsyncIteration
 
     def pause(self) -> None:
         self._upstream.pauses += 1
