@@ -13,23 +13,30 @@ import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor
 from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2
 from grpc_reflection.v1alpha import reflection_pb2  # type: ignore[import-untyped]
 from grpc_reflection.v1alpha.reflection import aio as stock  # type: ignore[import-untyped]
 
+from pointsman import v1 as pb
+
+# What a status carries as Any: without these a caller's tool can only show bytes.
+DETAILS = (error_details_pb2.ErrorInfo.DESCRIPTOR.full_name, pb.Failure.DESCRIPTOR.full_name)
 V1 = "grpc.reflection.v1.ServerReflection"
 V1ALPHA = "grpc.reflection.v1alpha.ServerReflection"
 
 
 class Symbols:
-    """A descriptor pool of some services; a symbol that it does not know is looked for in its parent."""
+    """A descriptor pool of some services and messages; a symbol that it does not know is looked for in its parent."""
 
-    def __init__(self, services: Sequence[str]) -> None:
+    def __init__(self, symbols: Sequence[str]) -> None:
         self._pool = descriptor_pool.DescriptorPool()
         self._known: set[str] = set()
         default = descriptor_pool.Default()
-        for service in services:
-            self._add(default.FindFileContainingSymbol(service))
-        self._add_v1(default.FindFileContainingSymbol(V1ALPHA))
+        for symbol in symbols:
+            self._add(default.FindFileContainingSymbol(symbol))
+        alpha = default.FindFileContainingSymbol(V1ALPHA)
+        self._add(alpha)
+        self._add_v1(alpha)
 
     def _add(self, file: FileDescriptor) -> None:
         if file.name in self._known:
@@ -78,7 +85,7 @@ class Symbols:
 
 def reflection_handlers(services: Sequence[str]) -> tuple[grpc.GenericRpcHandler, ...]:
     """Both versions, for a server that has these services."""
-    servicer: Any = stock.ReflectionServicer((*services, V1, V1ALPHA), pool=Symbols((*services, V1ALPHA)))
+    servicer: Any = stock.ReflectionServicer((*services, V1, V1ALPHA), pool=Symbols((*services, *DETAILS)))
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo, _decode, reflection_pb2.ServerReflectionResponse.SerializeToString
     )
