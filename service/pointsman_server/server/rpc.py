@@ -26,9 +26,6 @@ from pointsman_server.telemetry.facade import CallRecord, Telemetry
 
 OVERTIME_S = 0.02
 """Beyond the deadline, for whoever is below to report it first, with more to tell."""
-STUCK_S = 10.0
-"""A caller that does not read for this long after its deadline gets no status any more."""
-
 NOBODY = Principal("", AuthMethod.NONE)
 """Who a call is from while that is not known."""
 
@@ -61,6 +58,8 @@ class Limits:
     stream_default_s: float
     maximum_s: float
     max_request_bytes: int
+    stuck_s: float = 10.0
+    """A caller that does not read for this long after its deadline gets no status any more."""
 
 
 @dataclass(slots=True)
@@ -137,24 +136,32 @@ class Rpc:
 
     async def serve(self, request: Message | ServiceError, transport: Transport) -> Message | None:
         """Run the method within the boundary."""
-        failure: ServiceError | None = None
-        response: Message | None = None
         self._begin(transport)
         try:
-            response = await self._method.handle(self._checked(request), self)
-        except ServiceError as error:
-            failure = error
-        except asyncio.CancelledError as error:
-            failure = self._cancelled(error)
-        except Exception as error:  # noqa: BLE001 - the boundary
-            failure = internal(error)
-        try:
-            await self._end(failure)
+            outcome = await self._handled(request)
+            if not isinstance(outcome, ServiceError):
+                self._succeed()
+                return outcome
+            await self._fail(outcome)
         finally:
             # Drops the cycle of failure, traceback and frame at once.
-            failure = None
+            outcome = None
+            self._settle()
             self._around.calls.discard(self)
-        return response
+        return None
+
+    async def _handled(self, request: Message | ServiceError) -> Message | ServiceError | None:
+        try:
+            reply: Message | None = await self._method.handle(self._checked(request), self)
+        except ServiceError as error:
+            return error
+        except asyncio.CancelledError as error:
+            return self._cancelled(error)
+        except Exception as error:  # noqa: BLE001 - the boundary
+            return internal(error)
+        finally:
+            self._settle()
+        return reply
 
     async def refuse(self, _messages: object, transport: Transport) -> None:
         """End a call that was refused by its headers, without waiting for a message."""
@@ -222,7 +229,7 @@ class Rpc:
             self._stopped = self._broken = True
             self._task.cancel()
         elif self._running:
-            self._timer = self._around.clock.call_at(self._around.clock.now() + STUCK_S, self._expire)
+            self._timer = self._around.clock.call_at(self._around.clock.now() + self._around.limits.stuck_s, self._expire)
 
     def _checked(self, request: Message | ServiceError) -> Message:
         if self.refused is not None:
@@ -240,12 +247,11 @@ class Rpc:
             raise error
         return self._stop if self._stopped and self._stop is not None else internal(error)
 
-    async def _end(self, failure: ServiceError | None) -> None:
-        self._settle()
-        if failure is None:
-            self._transport.set_trailing_metadata(trailing(self.request_id, self.reported))
-            self._record("OK", None, self.reported)
-            return
+    def _succeed(self) -> None:
+        self._transport.set_trailing_metadata(trailing(self.request_id, self.reported))
+        self._record("OK", None, self.reported)
+
+    async def _fail(self, failure: ServiceError) -> None:
         if self._task.cancelling():
             # Somebody below turned the caller's cancellation into a failure.
             self._record_gone()
@@ -272,7 +278,6 @@ class Rpc:
         return self.dispatched.report() if self.dispatched is not None else None
 
     def _record_gone(self) -> None:
-        self._settle()
         late = self.context.deadline.expired(self._around.clock.now())
         reason = Reason.DEADLINE_EXCEEDED if late else Reason.CANCELLED
         self._record(reason.value, reason, self._report())

@@ -36,7 +36,7 @@ def failure_trailers(ending: Ending) -> Trailers:
     trailers = trailing(ending.request_id, ending.report)
     if ending.row.shed and not ending.content_delivered:
         return (*trailers, ("grpc-retry-pushback-ms", str(round(ending.wait_s * 1000))))
-    if ending.last is not None or ending.row.upstream:
+    if ending.content_delivered or ending.last is not None or ending.row.upstream:
         # What was worth another try has had it here: a client's own retries would multiply ours.
         return (*trailers, ("grpc-retry-pushback-ms", "-1"))
     return trailers
