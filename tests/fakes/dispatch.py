@@ -43,6 +43,8 @@ class Wait:
     """A step of a script: wait until the event is set; without one, for ever."""
 
     until: asyncio.Event | None = None
+    instead: BaseException | None = None
+    """What a cancellation is turned into, by somebody who should not."""
 
 
 Step = Sequence[Event] | Wait | BaseException
@@ -80,7 +82,7 @@ class FakeDispatched:
         """The script's batches."""
         for step in self.script:
             if isinstance(step, Wait):
-                await (step.until or asyncio.Event()).wait()
+                await _wait(step)
             elif isinstance(step, BaseException):
                 raise step
             else:
@@ -93,6 +95,15 @@ class FakeDispatched:
     def report(self) -> RoutingReport:
         """What it was told to report."""
         return self.told
+
+
+async def _wait(step: Wait) -> None:
+    try:
+        await (step.until or asyncio.Event()).wait()
+    except asyncio.CancelledError:
+        if step.instead is not None:
+            raise step.instead from None
+        raise
 
 
 @dataclass
