@@ -63,8 +63,10 @@ class Upstream(Protocol):
         """What of this call the backend cannot honour; pure, asked before an attempt."""
 
     def streams(self, *, stream: bool) -> bool:
-        """Whether an attempt for a streaming (or unary) caller streams upstream; where not, only connect and
-        total timeouts apply."""
+        """Whether an attempt for a streaming (or unary) caller streams upstream.
+
+        Where not, only connect and total timeouts apply.
+        """
 
     async def close(self) -> None:
         """Free pools; leases have ended by then."""

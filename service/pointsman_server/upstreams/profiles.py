@@ -1,0 +1,275 @@
+"""What each provider can do, as values: contract field -> its name on the wire, and what no name can say.
+
+A field that a profile does not list is not sent, and its use is reported. For `openai_compatible`, of whose server
+nothing is known, only the fields that such servers have shared for years are listed: an extension that is not
+listed costs the caller a warning, one that is sent in vain costs a refusal by strict servers or, worse, silence.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from pointsman_server.domain import ReasoningEffort, ReasoningMode
+
+
+class UnaryUpstream(enum.StrEnum):
+    """How a call for one whole answer is sent."""
+
+    UNARY = "unary"
+    STREAM = "stream"
+    """For servers that go on with a unary call when its caller leaves, but stop a stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One provider, as far as its dialect has to know it."""
+
+    provider: str
+    dialect: str
+    default_url: str
+    """Empty: the configuration must name one."""
+    fields: Mapping[str, str]
+    """Contract field -> name on the wire; a dot leads into an object, an empty name: no field is needed."""
+    efforts: Mapping[ReasoningEffort, str] = field(default_factory=dict)
+    modes: Mapping[ReasoningMode, str | bool] = field(default_factory=dict)
+    """Values of the field of `generation.reasoning.mode`."""
+    max_stop_sequences: int = 0
+    """0: as many as the contract allows."""
+    images_by_url: bool = True
+    images_inline: bool = True
+    audio_by_url: bool = False
+    audio_inline: bool = False
+    files_inline: bool = False
+    prompts: bool = False
+    """Takes plain text to continue; without it, the text is sent as what a user says."""
+    token_ids: bool = False
+    """Takes tokens to continue."""
+    developer_role: bool = False
+    """Without it, the words of a developer are sent as the system's."""
+    named_tool_choice: bool = True
+    """Without it, one forced tool is offered alone and some call is required."""
+    allowed_tools_choice: bool = False
+    """Without it, tools that are not allowed are left out."""
+    reasoning_history: str = ""
+    """Where earlier reasoning goes in a message of the assistant; empty: it is dropped."""
+    refusal_history: bool = False
+    """Without it, an earlier refusal is sent as text."""
+    returns_reasoning: bool = True
+    usage_option: bool = True
+    """Whether a stream must be asked for its usage."""
+    request_id_header: str = "x-request-id"
+    caller_headers: frozenset[str] = frozenset({"x-request-id"})
+    """What a caller may set through provider_options."""
+    unary_upstream: UnaryUpstream = UnaryUpstream.UNARY
+
+    @property
+    def prompt_fields(self) -> Mapping[str, str]:
+        """`fields` where a prompt or tokens are continued: nothing that only a conversation has."""
+        return {
+            path: _PROMPT_NAMES.get(path, name)
+            for path, name in self.fields.items()
+            if not path.startswith(_CONVERSATION_ONLY)
+        }
+
+    def without(self, paths: Iterable[str]) -> Profile:
+        """The same, but not taking these contract fields nor what is below them."""
+        dropped = tuple(paths)
+        kept = {
+            path: name
+            for path, name in self.fields.items()
+            if not any(path == drop or path.startswith(f"{drop}.") for drop in dropped)
+        }
+        return self if len(kept) == len(self.fields) else replace(self, fields=kept)
+
+
+_CONVERSATION_ONLY = (
+    "tools", "tool_choice", "generation.reasoning", "generation.verbosity", "output_format.json",
+)  # fmt: skip
+_PROMPT_NAMES = {"generation.max_output_tokens": "max_tokens", "generation.top_logprobs": "logprobs"}
+
+_SHARED: Mapping[str, str] = {
+    "generation.max_output_tokens": "max_tokens",
+    "generation.temperature": "temperature",
+    "generation.top_p": "top_p",
+    "generation.stop_sequences": "stop",
+    "generation.seed": "seed",
+    "generation.presence_penalty": "presence_penalty",
+    "generation.frequency_penalty": "frequency_penalty",
+    # Taken by the decoder: reasoning that is not wanted is not passed on.
+    "generation.reasoning.include": "",
+    "tools": "tools",
+    "tool_choice.allowed_tools": "",
+    "output_format.json_schema": "response_format",
+    "output_format.json_object": "response_format",
+}
+_CHOICES: Mapping[str, str] = {
+    "generation.n": "n",
+    "generation.top_logprobs": "top_logprobs",
+    "generation.logit_bias": "logit_bias",
+    "tool_choice.mode": "tool_choice",
+    "tool_choice.parallel_calls": "parallel_tool_calls",
+}
+_SAMPLING: Mapping[str, str] = {
+    "generation.top_k": "top_k",
+    "generation.min_p": "min_p",
+    "generation.repetition_penalty": "repetition_penalty",
+}
+_EFFORT: Mapping[str, str] = {"generation.reasoning.effort": "reasoning_effort"}
+_THINKING: Mapping[str, str] = {"generation.reasoning.mode": "chat_template_kwargs.enable_thinking"}
+_THREE_EFFORTS: Mapping[ReasoningEffort, str] = {
+    ReasoningEffort.LOW: "low",
+    ReasoningEffort.MEDIUM: "medium",
+    ReasoningEffort.HIGH: "high",
+}
+_SWITCH: Mapping[ReasoningMode, str | bool] = {ReasoningMode.DISABLED: False, ReasoningMode.ENABLED: True}
+_OFF: Mapping[ReasoningMode, str | bool] = {ReasoningMode.DISABLED: "none"}
+
+OPENAI = Profile(
+    provider="openai",
+    dialect="openai",
+    default_url="https://api.openai.com/v1",
+    fields={
+        **_SHARED,
+        **_CHOICES,
+        **_EFFORT,
+        # max_tokens is deprecated there, and refused by models that reason.
+        "generation.max_output_tokens": "max_completion_tokens",
+        "generation.reasoning.mode": "reasoning_effort",
+        "generation.verbosity": "verbosity",
+        "tools.strict": "strict",
+        "end_user_id": "safety_identifier",
+        "provider_metadata": "metadata",
+    },
+    efforts={effort: effort.value.lower() for effort in ReasoningEffort},
+    modes=_OFF,
+    max_stop_sequences=4,
+    audio_inline=True,
+    files_inline=True,
+    developer_role=True,
+    allowed_tools_choice=True,
+    refusal_history=True,
+    returns_reasoning=False,
+    request_id_header="x-client-request-id",
+    caller_headers=frozenset({"x-request-id", "openai-beta"}),
+)
+
+VLLM = Profile(
+    provider="vllm",
+    dialect="openai",
+    default_url="http://127.0.0.1:8000/v1",
+    fields={
+        **_SHARED,
+        **_CHOICES,
+        **_SAMPLING,
+        **_EFFORT,
+        **_THINKING,
+        "generation.truncate_prompt_tokens": "truncate_prompt_tokens",
+        "generation.reasoning.budget_tokens": "thinking_token_budget",
+        "generation.reasoning.include": "include_reasoning",
+        # The guided_* fields of old are ignored without a word by current servers.
+        "output_format.regex": "structured_outputs.regex",
+        "output_format.grammar": "structured_outputs.grammar",
+        "output_format.choice": "structured_outputs.choice",
+        "routing.priority": "priority",
+        "cache.prefix_cache_salt": "cache_salt",
+        "end_user_id": "user",
+    },
+    efforts=_THREE_EFFORTS,
+    modes=_SWITCH,
+    audio_by_url=True,
+    audio_inline=True,
+    prompts=True,
+    token_ids=True,
+    reasoning_history="reasoning",
+    caller_headers=frozenset({"x-request-id", "x-session-id", "x-data-parallel-rank"}),
+)
+
+SGLANG = Profile(
+    provider="sglang",
+    dialect="openai",
+    default_url="http://127.0.0.1:30000/v1",
+    fields={
+        **_SHARED,
+        **_CHOICES,
+        **_SAMPLING,
+        **_EFFORT,
+        **_THINKING,
+        "output_format.regex": "regex",
+        "output_format.grammar": "ebnf",
+        "end_user_id": "user",
+    },
+    efforts=_THREE_EFFORTS,
+    modes=_SWITCH,
+    audio_by_url=True,
+    prompts=True,
+    token_ids=True,
+    reasoning_history="reasoning_content",
+)
+
+LLAMACPP = Profile(
+    provider="llamacpp",
+    dialect="openai",
+    default_url="http://127.0.0.1:8080/v1",
+    fields={
+        **_SHARED,
+        **_THINKING,
+        "generation.top_logprobs": "top_logprobs",
+        "generation.logit_bias": "logit_bias",
+        "generation.top_k": "top_k",
+        "generation.min_p": "min_p",
+        "generation.repetition_penalty": "repeat_penalty",
+        "tool_choice.mode": "tool_choice",
+        "tool_choice.parallel_calls": "parallel_tool_calls",
+        "output_format.grammar": "grammar",
+    },
+    modes=_SWITCH,
+    audio_inline=True,
+    prompts=True,
+    token_ids=True,
+    named_tool_choice=False,
+    reasoning_history="reasoning_content",
+    unary_upstream=UnaryUpstream.STREAM,
+)
+
+OLLAMA = Profile(
+    provider="ollama",
+    dialect="openai",
+    default_url="http://127.0.0.1:11434/v1",
+    fields={**_SHARED, **_EFFORT, "generation.reasoning.mode": "reasoning_effort"},
+    efforts=_THREE_EFFORTS,
+    modes=_OFF,
+    images_by_url=False,
+    prompts=True,
+)
+
+OPENAI_COMPATIBLE = Profile(
+    provider="openai_compatible",
+    dialect="openai",
+    default_url="",
+    fields={**_SHARED, **_CHOICES, **_EFFORT, "end_user_id": "user"},
+    efforts=_THREE_EFFORTS,
+    prompts=True,
+)
+
+SIMULATOR = Profile(
+    provider="simulator",
+    dialect="simulator",
+    default_url="",
+    # Sampling is taken and means nothing: there is nothing to sample from.
+    fields=dict.fromkeys(
+        {*_SHARED, *_CHOICES, *_SAMPLING, *_EFFORT, *_THINKING, *VLLM.fields, *OPENAI.fields}
+        - {"output_format.regex", "output_format.grammar", "generation.top_logprobs"},
+        "",
+    ),
+    efforts=OPENAI.efforts,
+    modes=dict.fromkeys(ReasoningMode, True),
+    audio_by_url=True,
+    audio_inline=True,
+    files_inline=True,
+    prompts=True,
+    token_ids=True,
+    reasoning_history="reasoning",
+)
+"""The built-in backend, for load tests and demonstrations."""

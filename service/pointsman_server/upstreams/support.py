@@ -1,0 +1,259 @@
+"""A call + a profile -> what the provider cannot honour, as warnings that name the contract's fields. Pure.
+
+Dialects ask `wire_fields`, `effort_of` and `mode_of` for what they send, so that what is reported is what is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import assert_never
+
+from pointsman_server.domain import (
+    Call,
+    Choice,
+    Conversation,
+    Generation,
+    Grammar,
+    JsonObject,
+    JsonSchema,
+    Media,
+    MediaKind,
+    Message,
+    Part,
+    Prompt,
+    ProviderPart,
+    Reasoning,
+    ReasoningConfig,
+    ReasoningMode,
+    Refusal,
+    Regex,
+    Role,
+    Text,
+    TokenIds,
+    ToolCall,
+    ToolChoiceMode,
+    ToolResult,
+    Warning,
+)
+from pointsman_server.upstreams.profiles import Profile
+
+UNSUPPORTED_PARAMETER = "UNSUPPORTED_PARAMETER"
+"""A field that this provider does not take; the call is sent without it."""
+CONTENT_DROPPED = "CONTENT_DROPPED"
+"""Something in the history that only its maker understands; the call is sent without it."""
+UNSUPPORTED_CONTENT = "UNSUPPORTED_CONTENT"
+"""Something without which the call makes no sense."""
+INELIGIBLE_CODES = frozenset({UNSUPPORTED_CONTENT})
+"""With one of these the provider must not be asked."""
+
+SCALARS: tuple[str, ...] = (
+    "max_output_tokens", "temperature", "top_p", "seed", "n", "top_k", "presence_penalty", "frequency_penalty",
+    "top_logprobs", "verbosity", "min_p", "repetition_penalty", "truncate_prompt_tokens",
+)  # fmt: skip
+"""Fields of Generation that are None or one value."""
+_SCALAR_PATHS = tuple((name, f"generation.{name}") for name in SCALARS)
+
+
+def wire_fields(call: Call, profile: Profile) -> Mapping[str, str]:
+    """The profile's fields that this kind of call may use."""
+    return profile.fields if is_chat(call, profile) else profile.prompt_fields
+
+
+def is_chat(call: Call, profile: Profile) -> bool:
+    """Whether the call is sent as a conversation."""
+    return isinstance(call.input, Conversation) or (isinstance(call.input, Prompt) and not profile.prompts)
+
+
+def effort_of(config: ReasoningConfig, fields: Mapping[str, str], profile: Profile) -> str | None:
+    """The wire's word for the effort, where there is one."""
+    if config.effort is None or "generation.reasoning.effort" not in fields:
+        return None
+    return profile.efforts.get(config.effort)
+
+
+def mode_of(config: ReasoningConfig, fields: Mapping[str, str], profile: Profile) -> str | bool | None:
+    """The wire's value for the mode, where there is one."""
+    if config.mode is None or "generation.reasoning.mode" not in fields:
+        return None
+    return profile.modes.get(config.mode)
+
+
+def unsupported(call: Call, profile: Profile) -> tuple[Warning, ...]:
+    """Everything that this profile cannot honour of the call; nothing of it is sent."""
+    fields = wire_fields(call, profile)
+    found = [*_generation(call.generation, fields, profile), *_rest(call, fields)]
+    if call.tools or call.tool_choice is not None:
+        found.extend(_tools(call, fields))
+    match call.input:
+        case Conversation(messages):
+            for position, message in enumerate(messages):
+                if not _is_plain(message):
+                    found.extend(_message(f"conversation.messages[{position}]", message, profile))
+        case Prompt() if not profile.prompts:
+            found.append(Warning(UNSUPPORTED_PARAMETER, "prompt", "sent as what one user says"))
+        case TokenIds() if not profile.token_ids:
+            found.append(_ineligible("token_ids", "token ids"))
+        case Prompt() | TokenIds():
+            pass
+        case _:
+            assert_never(call.input)
+    return tuple(found)
+
+
+def _generation(generation: Generation, fields: Mapping[str, str], profile: Profile) -> Iterator[Warning]:
+    for name, path in _SCALAR_PATHS:
+        if getattr(generation, name) is not None and path not in fields:
+            yield _parameter(path)
+    if generation.stop_sequences:
+        yield from _stop(len(generation.stop_sequences), fields, profile)
+    if generation.logit_bias and "generation.logit_bias" not in fields:
+        yield _parameter("generation.logit_bias")
+    if generation.reasoning is not None:
+        yield from _reasoning(generation.reasoning, fields, profile)
+
+
+def _stop(count: int, fields: Mapping[str, str], profile: Profile) -> Iterator[Warning]:
+    path = "generation.stop_sequences"
+    if path not in fields:
+        yield _parameter(path)
+    elif 0 < profile.max_stop_sequences < count:
+        text = f"the provider takes {profile.max_stop_sequences} stop sequences; the others are not sent"
+        yield Warning(UNSUPPORTED_PARAMETER, path, text)
+
+
+def _reasoning(config: ReasoningConfig, fields: Mapping[str, str], profile: Profile) -> Iterator[Warning]:
+    effort, mode = effort_of(config, fields, profile), mode_of(config, fields, profile)
+    if config.effort is not None and effort is None:
+        yield _parameter("generation.reasoning.effort")
+    # An effort that is sent says by itself that the model is to reason.
+    implied = config.mode is not None and config.mode is not ReasoningMode.DISABLED and effort is not None
+    if config.mode is not None and mode is None and not implied:
+        yield _parameter("generation.reasoning.mode")
+    if config.budget_tokens is not None and "generation.reasoning.budget_tokens" not in fields:
+        yield _parameter("generation.reasoning.budget_tokens")
+    if config.summary is not None and "generation.reasoning.summary" not in fields:
+        yield _parameter("generation.reasoning.summary")
+    taken = "generation.reasoning.include" in fields and (profile.returns_reasoning or not config.include)
+    if config.include is not None and not taken:
+        yield _parameter("generation.reasoning.include")
+
+
+def _tools(call: Call, fields: Mapping[str, str]) -> Iterator[Warning]:
+    choice = call.tool_choice
+    if call.tools and "tools" not in fields:
+        forced = choice is not None and choice.mode is ToolChoiceMode.REQUIRED
+        yield _ineligible("tools", "tools") if forced else _parameter("tools")
+        return
+    for position, tool in enumerate(call.tools):
+        if tool.strict and "tools.strict" not in fields:
+            yield _parameter(f"tools[{position}].strict")
+    if choice is None:
+        return
+    # Without the field, AUTO is what happens anyway, and NONE is said by offering no tools.
+    if choice.mode is ToolChoiceMode.REQUIRED and "tool_choice.mode" not in fields:
+        yield _parameter("tool_choice.mode")
+    if choice.allowed_tools and "tool_choice.allowed_tools" not in fields:
+        yield _parameter("tool_choice.allowed_tools")
+    if choice.parallel_calls is not None and "tool_choice.parallel_calls" not in fields:
+        yield _parameter("tool_choice.parallel_calls")
+
+
+def _rest(call: Call, fields: Mapping[str, str]) -> Iterator[Warning]:
+    if call.output_format is not None and (path := format_path(call)) not in fields:
+        yield _parameter(path)
+    if call.end_user_id and "end_user_id" not in fields:
+        yield _parameter("end_user_id")
+    if call.provider_metadata and "provider_metadata" not in fields:
+        yield _parameter("provider_metadata")
+    if call.routing.priority and "routing.priority" not in fields:
+        yield _parameter("routing.priority")
+    if call.cache is not None and call.cache.prefix_cache_salt and "cache.prefix_cache_salt" not in fields:
+        yield _parameter("cache.prefix_cache_salt")
+
+
+def format_path(call: Call) -> str:
+    """The contract field of the output format; empty without one."""
+    match call.output_format:
+        case None:
+            return ""
+        case JsonSchema():
+            return "output_format.json_schema"
+        case JsonObject():
+            return "output_format.json_object"
+        case Regex():
+            return "output_format.regex"
+        case Grammar():
+            return "output_format.grammar"
+        case Choice():
+            return "output_format.choice"
+        case _:
+            assert_never(call.output_format)
+
+
+def _is_plain(message: Message) -> bool:
+    """The common case: one bare text."""
+    if len(message.parts) != 1:
+        return False
+    part = message.parts[0]
+    return type(part.content) is Text and not (part.signature or part.citations)
+
+
+def _message(path: str, message: Message, profile: Profile) -> Iterator[Warning]:
+    spoken = message.role is Role.ASSISTANT
+    for position, part in enumerate(message.parts):
+        here = f"{path}.parts[{position}]"
+        if part.signature:
+            yield _dropped(f"{here}.signature", "signatures")
+        if part.citations:
+            yield _dropped(f"{here}.citations", "citations in the history")
+        yield from _part(here, part, profile, spoken=spoken)
+
+
+def _part(path: str, part: Part, profile: Profile, *, spoken: bool) -> Iterator[Warning]:
+    match content := part.content:
+        case Text() | ToolCall() | Refusal():
+            pass
+        case Reasoning(text):
+            if text and not profile.reasoning_history:
+                yield _dropped(f"{path}.reasoning", "reasoning in the history")
+        case ToolResult(parts=parts):
+            if not all(isinstance(inner.content, Text) for inner in parts):
+                yield _ineligible(f"{path}.tool_result.parts", "anything but text from a tool")
+        case Media(kind):
+            if spoken or not takes_media(content, profile):
+                yield _ineligible(f"{path}.{kind.value}", f"this {kind.value}")
+        case ProviderPart(dialect):
+            if dialect != profile.dialect:
+                here, what = f"{path}.provider_part", f"parts of the dialect {dialect}"
+                yield _dropped(here, what) if spoken else _ineligible(here, what)
+        case _:
+            assert_never(content)
+
+
+def takes_media(media: Media, profile: Profile) -> bool:
+    """Whether the provider takes this image, audio or file in the way that it is given."""
+    scheme = media.url.partition(":")[0].lower()
+    inline = not media.url or scheme == "data"
+    if not inline and scheme not in ("http", "https"):
+        return False
+    match media.kind:
+        case MediaKind.IMAGE:
+            return profile.images_inline if inline else profile.images_by_url
+        case MediaKind.AUDIO:
+            return profile.audio_inline if inline else profile.audio_by_url
+        case MediaKind.FILE:
+            return inline and profile.files_inline
+        case _:
+            assert_never(media.kind)
+
+
+def _parameter(path: str) -> Warning:
+    return Warning(UNSUPPORTED_PARAMETER, path, "the provider does not take this; it is not sent")
+
+
+def _dropped(path: str, what: str) -> Warning:
+    return Warning(CONTENT_DROPPED, path, f"the provider does not take {what}; it is not sent")
+
+
+def _ineligible(path: str, what: str) -> Warning:
+    return Warning(UNSUPPORTED_CONTENT, path, f"the provider does not take {what}")
