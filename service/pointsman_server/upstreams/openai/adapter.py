@@ -1,0 +1,49 @@
+"""The dialect as one adapter: what a call becomes on the wire, and what the wire becomes in events."""
+
+from __future__ import annotations
+
+from pointsman_server.context import Attempt
+from pointsman_server.errors import ServiceError
+from pointsman_server.transport.contract import BodyLimits, Headers, HTTPRequest
+from pointsman_server.upstreams.contract import Decoder
+from pointsman_server.upstreams.openai.decoder import AnswerDecoder
+from pointsman_server.upstreams.openai.options import caller_headers
+from pointsman_server.upstreams.openai.refusal import read_refusal
+from pointsman_server.upstreams.openai.request import encode_body
+from pointsman_server.upstreams.profiles import Profile, UnaryUpstream
+from pointsman_server.upstreams.support import is_chat
+
+
+class OpenAIAdapter:
+    """Chat completions, and completions for prompts and tokens."""
+
+    def __init__(self, profile: Profile, base_url: str, limits: BodyLimits) -> None:
+        self._profile = profile
+        self._chat_url = f"{base_url.rstrip('/')}/chat/completions"
+        self._prompt_url = f"{base_url.rstrip('/')}/completions"
+        self._limits = limits
+
+    def request(self, attempt: Attempt) -> HTTPRequest:
+        """As the protocol says."""
+        stream = attempt.stream or self._profile.unary_upstream is UnaryUpstream.STREAM
+        chat = is_chat(attempt.call, self._profile)
+        return HTTPRequest(
+            method="POST",
+            url=self._chat_url if chat else self._prompt_url,
+            headers={
+                "content-type": "application/json",
+                "accept": "text/event-stream" if stream else "application/json",
+                self._profile.request_id_header: attempt.upstream_id,
+                **attempt.trace_headers,
+                **caller_headers(attempt.call, self._profile),
+            },
+            body=encode_body(attempt, self._profile, stream=stream),
+        )
+
+    def decoder(self, attempt: Attempt, status: int, headers: Headers) -> Decoder:
+        """As the protocol says."""
+        return AnswerDecoder(attempt, self._profile, status=status, headers=headers, limits=self._limits)
+
+    def refusal(self, status: int, headers: Headers, body: bytes) -> ServiceError:
+        """As the protocol says."""
+        return read_refusal(status, headers, body)

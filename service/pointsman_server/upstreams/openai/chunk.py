@@ -1,0 +1,186 @@
+"""One document of an answer, a stream's chunk or the whole, as typed values: fast where it has the usual shape,
+patient where it has not. Unknown fields are ignored; a field of a wrong type counts as absent.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from pointsman_server.errors import Reason, ServiceError
+from pointsman_server.upstreams.faults import clean_text, whole_number
+
+
+class Function(msgspec.Struct, gc=False):
+    """A function's name and a piece of its arguments."""
+
+    name: str | None = None
+    arguments: str | None = None
+
+
+class ToolCallPiece(msgspec.Struct):
+    """A piece of a tool call."""
+
+    index: int | None = None
+    id: str | None = None
+    function: Function | None = None
+
+
+class Delta(msgspec.Struct):
+    """What a message, or an increment of one, says."""
+
+    content: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    refusal: str | None = None
+    tool_calls: list[ToolCallPiece] | None = None
+    function_call: Function | None = None
+    annotations: Any = None
+
+
+class Choice(msgspec.Struct):
+    """One candidate's share of a document."""
+
+    index: int | None = None
+    delta: Delta | None = None
+    message: Delta | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+    stop_reason: str | int | None = None
+    logprobs: Any = None
+
+
+class Chunk(msgspec.Struct):
+    """A document."""
+
+    id: str | None = None
+    model: str | None = None
+    created: int | None = None
+    service_tier: str | None = None
+    choices: list[Choice] | None = None
+    usage: Any = None
+    error: Any = None
+
+
+_DECODE = msgspec.json.Decoder(Chunk).decode
+
+
+def read_chunk(data: bytes) -> Chunk | None:
+    """The document; None for one that is no object or holds nothing of an answer or an error.
+
+    Raises ServiceError UPSTREAM_BAD_RESPONSE for what is not JSON.
+    """
+    try:
+        chunk = _DECODE(data)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        document = loose_json(data)
+        if not isinstance(document, dict):
+            return None
+        chunk = _chunk(document)
+    if chunk.choices is None and chunk.usage is None and chunk.error is None:
+        return None
+    return chunk
+
+
+def loose_json(data: bytes) -> object:
+    """Any JSON, with lone surrogates and bytes that are not UTF-8 forgiven. Raises UPSTREAM_BAD_RESPONSE."""
+    try:
+        return json.loads(data.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        raise ServiceError(
+            Reason.UPSTREAM_BAD_RESPONSE, "the upstream sent something that is not JSON"
+        ) from None
+
+
+def _chunk(document: dict[str, Any]) -> Chunk:
+    choices = document.get("choices")
+    return Chunk(
+        id=_text(document.get("id")),
+        model=_text(document.get("model")),
+        created=whole_number(document.get("created")),
+        service_tier=_text(document.get("service_tier")),
+        choices=[_choice(item) for item in choices if isinstance(item, dict)]
+        if isinstance(choices, list)
+        else None,
+        usage=document.get("usage"),
+        error=document.get("error"),
+    )
+
+
+def _choice(item: dict[str, Any]) -> Choice:
+    index = item.get("index")
+    return Choice(
+        # An index that cannot be one must not be taken for the first candidate's.
+        index=None if index is None else _index(index),
+        delta=_delta(item.get("delta")),
+        message=_delta(item.get("message")),
+        text=_text(item.get("text")),
+        finish_reason=_text(item.get("finish_reason")),
+        stop_reason=_text(item.get("stop_reason")),
+        logprobs=item.get("logprobs"),
+    )
+
+
+def _index(value: object) -> int:
+    number = whole_number(value)
+    return -1 if number is None else number
+
+
+def _delta(value: object) -> Delta | None:
+    if not isinstance(value, dict):
+        return None
+    content, reasoning = value.get("content"), _text(value.get("reasoning"))
+    text = _text(content)
+    if isinstance(content, list):
+        text, thoughts = _pieces(content)
+        reasoning = reasoning or thoughts
+    calls = value.get("tool_calls")
+    return Delta(
+        content=text,
+        reasoning=reasoning,
+        reasoning_content=_text(value.get("reasoning_content")),
+        refusal=_text(value.get("refusal")),
+        tool_calls=[_call(item) for item in calls if isinstance(item, dict)]
+        if isinstance(calls, list)
+        else None,
+        function_call=_function(value.get("function_call")),
+        annotations=value.get("annotations"),
+    )
+
+
+def _pieces(content: list[object]) -> tuple[str, str]:
+    """Text and thinking of a content that comes as a list of typed pieces (Mistral)."""
+    texts: list[str] = []
+    thoughts: list[str] = []
+    for piece in content:
+        if not isinstance(piece, dict):
+            continue
+        texts.append(_text(piece.get("text")) or "")
+        inner = piece.get("thinking")
+        if isinstance(inner, list):
+            thoughts.extend(_text(item.get("text")) or "" for item in inner if isinstance(item, dict))
+        else:
+            thoughts.append(_text(inner) or "")
+    return "".join(texts), "".join(thoughts)
+
+
+def _call(item: dict[str, Any]) -> ToolCallPiece:
+    return ToolCallPiece(
+        index=whole_number(item.get("index")),
+        id=_text(item.get("id")),
+        function=_function(item.get("function")),
+    )
+
+
+def _function(value: object) -> Function | None:
+    if not isinstance(value, dict):
+        return None
+    arguments = value.get("arguments")
+    text = json.dumps(arguments) if isinstance(arguments, dict | list) else _text(arguments)
+    return Function(name=_text(value.get("name")), arguments=text)
+
+
+def _text(value: object) -> str | None:
+    return clean_text(value) if isinstance(value, str) else None

@@ -1,0 +1,172 @@
+"""Turns of a conversation -> messages of the wire."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Iterator
+from typing import Any, assert_never
+
+from pointsman_server.domain import (
+    Media,
+    MediaKind,
+    Message,
+    Part,
+    ProviderPart,
+    Reasoning,
+    Refusal,
+    Role,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+from pointsman_server.upstreams.media_urls import media_url_fault
+from pointsman_server.upstreams.profiles import Profile
+from pointsman_server.upstreams.verbatim import invalid, verbatim_object
+
+_ERROR = "Error: "
+_AUDIO_FORMATS = {"mpeg": "mp3", "mp3": "mp3", "wav": "wav", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav"}
+
+
+def map_messages(messages: Iterable[Message], profile: Profile) -> list[dict[str, Any]]:
+    """The wire's messages. Raises ServiceError INVALID_REQUEST when nothing is left to say."""
+    mapped: list[dict[str, Any]] = []
+    for position, message in enumerate(messages):
+        if message.role is not Role.ASSISTANT and len(message.parts) == 1:
+            part = message.parts[0]
+            if type(part.content) is Text:
+                mapped.append(_said(message, profile, part.content.text))
+                continue
+        mapped.extend(_map_message(message, f"conversation.messages[{position}]", profile))
+    if not mapped:
+        raise invalid("conversation.messages", "hold nothing that this provider takes")
+    return mapped
+
+
+def _map_message(message: Message, path: str, profile: Profile) -> Iterator[dict[str, Any]]:
+    if message.role is Role.ASSISTANT:
+        yield from _map_assistant(message, path, profile)
+        return
+    # Results go ahead of what else the turn says: they must stand right behind the calls that they answer.
+    for part in message.parts:
+        if isinstance(part.content, ToolResult):
+            yield _map_result(part.content)
+    content = _content(message.parts, path, profile)
+    if content:
+        yield _said(message, profile, content)
+
+
+def _said(message: Message, profile: Profile, content: object) -> dict[str, Any]:
+    mapped = {"role": _role(message.role, profile), "content": content}
+    if message.name:
+        mapped["name"] = message.name
+    return mapped
+
+
+def _role(role: Role, profile: Profile) -> str:
+    match role:
+        case Role.DEVELOPER:
+            return "developer" if profile.developer_role else "system"
+        case Role.SYSTEM:
+            return "system"
+        case Role.USER:
+            return "user"
+        case Role.ASSISTANT:
+            return "assistant"
+        case Role.TOOL:
+            return "tool"
+        case _:
+            assert_never(role)
+
+
+def _content(parts: Iterable[Part], path: str, profile: Profile) -> str | list[object]:
+    """One text stays a string, since some servers take nothing else for a system or an assistant."""
+    pieces: list[object] = []
+    texts: list[str] = []
+    for position, part in enumerate(parts):
+        here = f"{path}.parts[{position}]"
+        match part.content:
+            case Text(text):
+                texts.append(text)
+                pieces.append({"type": "text", "text": text})
+            case Refusal(text) if not profile.refusal_history:
+                texts.append(text)
+                pieces.append({"type": "text", "text": text})
+            case Media():
+                pieces.append(_map_media(part.content, f"{here}.{part.content.kind.value}"))
+            case ProviderPart(dialect, json) if dialect == profile.dialect:
+                pieces.append(verbatim_object(json, f"{here}.provider_part.json"))
+            case Reasoning() | ToolCall() | ToolResult() | ProviderPart() | Refusal():
+                pass
+            case _:
+                assert_never(part.content)
+    if len(pieces) == len(texts) <= 1:
+        return "".join(texts)
+    return pieces
+
+
+def _map_assistant(message: Message, path: str, profile: Profile) -> Iterator[dict[str, Any]]:
+    calls = [_map_call(part.content) for part in message.parts if isinstance(part.content, ToolCall)]
+    thoughts = [part.content.text for part in message.parts if isinstance(part.content, Reasoning)]
+    refusals = [part.content.text for part in message.parts if isinstance(part.content, Refusal)]
+    content = _content(message.parts, path, profile)
+    mapped = _said(message, profile, content or None)
+    if any(thoughts) and profile.reasoning_history:
+        mapped[profile.reasoning_history] = "".join(thoughts)
+    if refusals and profile.refusal_history:
+        mapped["refusal"] = "".join(refusals)
+    if calls:
+        mapped["tool_calls"] = calls
+    # A turn of which nothing is left, such as reasoning that only its maker could read, is left out.
+    if content or calls or refusals or profile.reasoning_history in mapped:
+        yield mapped
+
+
+def _map_call(call: ToolCall) -> dict[str, object]:
+    function = {"name": call.name, "arguments": call.arguments_json or "{}"}
+    return {"id": call.id, "type": "function", "function": function}
+
+
+def _map_result(result: ToolResult) -> dict[str, object]:
+    """The wire has no field for an error, so the text says it, unless it does so already."""
+    texts = [part.content.text for part in result.parts if isinstance(part.content, Text)]
+    if result.is_error and not "".join(texts).lstrip().lower().startswith("error"):
+        texts = [_ERROR + (texts[0] if texts else "the tool failed"), *texts[1:]]
+    content = texts if len(texts) > 1 else "".join(texts)
+    if isinstance(content, list):
+        return _result(result, [{"type": "text", "text": text} for text in content])
+    return _result(result, content)
+
+
+def _result(result: ToolResult, content: object) -> dict[str, object]:
+    return {"role": "tool", "tool_call_id": result.tool_call_id, "content": content}
+
+
+def _map_media(media: Media, path: str) -> dict[str, object]:
+    if media.url and (fault := media_url_fault(media.url)):
+        raise invalid(f"{path}.url", fault)
+    url = media.url or _data_url(media)
+    match media.kind:
+        case MediaKind.IMAGE:
+            image = {"url": url}
+            if media.detail is not None:
+                image["detail"] = media.detail.value.lower()
+            return {"type": "image_url", "image_url": image}
+        case MediaKind.AUDIO:
+            return _map_audio(media, url)
+        case MediaKind.FILE:
+            return {"type": "file", "file": {"filename": media.filename or "file", "file_data": url}}
+        case _:
+            assert_never(media.kind)
+
+
+def _map_audio(media: Media, url: str) -> dict[str, object]:
+    head, _, data = url.partition(",")
+    if not url.startswith("data:") or not head.endswith(";base64"):
+        return {"type": "audio_url", "audio_url": {"url": url}}
+    subtype = head.removeprefix("data:").partition(";")[0].partition("/")[2].lower()
+    sound = {"data": data, "format": _AUDIO_FORMATS.get(subtype, subtype)}
+    return {"type": "input_audio", "input_audio": sound}
+
+
+def _data_url(media: Media) -> str:
+    return f"data:{media.media_type};base64,{base64.b64encode(media.data).decode()}"

@@ -1,0 +1,179 @@
+"""The dialect's errors in our vocabulary, whichever of its many forms they come in.
+
+The words decide before the status does: a 429 may mean that money is used up, a 400 that the context is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from pointsman_server.errors import Reason, ServiceError, UpstreamFault
+from pointsman_server.transport.contract import Headers
+from pointsman_server.upstreams.faults import (
+    Said,
+    bounded_word,
+    provider_error,
+    rate_reset_s,
+    reason_by_status,
+    retry_after_s,
+    seconds,
+    should_retry,
+)
+
+_WORDS: Mapping[str, Reason] = {
+    "insufficient_quota": Reason.UPSTREAM_QUOTA_EXHAUSTED,
+    "billing_hard_limit_reached": Reason.UPSTREAM_QUOTA_EXHAUSTED,
+    "billing_not_active": Reason.UPSTREAM_QUOTA_EXHAUSTED,
+    "insufficient_credits": Reason.UPSTREAM_QUOTA_EXHAUSTED,
+    "rate_limit_exceeded": Reason.UPSTREAM_RATE_LIMITED,
+    "rate_limit_error": Reason.UPSTREAM_RATE_LIMITED,
+    "ratelimiterror": Reason.UPSTREAM_RATE_LIMITED,
+    "too_many_requests": Reason.UPSTREAM_RATE_LIMITED,
+    "context_length_exceeded": Reason.CONTEXT_LENGTH_EXCEEDED,
+    "exceed_context_size_error": Reason.CONTEXT_LENGTH_EXCEEDED,
+    "content_policy_violation": Reason.CONTENT_BLOCKED,
+    "content_filter": Reason.CONTENT_BLOCKED,
+    "moderation_blocked": Reason.CONTENT_BLOCKED,
+    "invalid_api_key": Reason.UPSTREAM_CREDENTIALS_INVALID,
+    "authentication_error": Reason.UPSTREAM_CREDENTIALS_INVALID,
+    "account_deactivated": Reason.UPSTREAM_CREDENTIALS_INVALID,
+    "permission_error": Reason.UPSTREAM_PERMISSION_DENIED,
+    "permission_denied": Reason.UPSTREAM_PERMISSION_DENIED,
+    "unsupported_country_region_territory": Reason.UPSTREAM_PERMISSION_DENIED,
+    "model_not_found": Reason.UPSTREAM_MODEL_NOT_FOUND,
+    "notfounderror": Reason.UPSTREAM_MODEL_NOT_FOUND,
+    "not_found_error": Reason.UPSTREAM_MODEL_NOT_FOUND,
+    "engine_overloaded": Reason.UPSTREAM_OVERLOADED,
+    "overloaded_error": Reason.UPSTREAM_OVERLOADED,
+    "server_overloaded": Reason.UPSTREAM_OVERLOADED,
+    "slow_down": Reason.UPSTREAM_OVERLOADED,
+    # vLLM's word for a full queue.
+    "serviceunavailableerror": Reason.UPSTREAM_OVERLOADED,
+    "service unavailable": Reason.UPSTREAM_OVERLOADED,
+    # llama.cpp's, while it loads a model.
+    "unavailable_error": Reason.UPSTREAM_UNAVAILABLE,
+    "timeout": Reason.UPSTREAM_TIMEOUT,
+    "notimplementederror": Reason.UPSTREAM_UNIMPLEMENTED,
+}
+"""Codes and types that say enough, in lower case."""
+_VAGUE: Mapping[str, Reason] = {
+    "invalid_request_error": Reason.UPSTREAM_REJECTED,
+    "badrequesterror": Reason.UPSTREAM_REJECTED,
+}
+"""Types that accompany many statuses, so that they count only where there is no status."""
+_CONTEXT = re.compile(
+    r"maximum context length|max(?:imum)? model len|context (?:length|window|size)|context_length"
+    r"|prompt (?:is|was) too long|input is too long|too many input tokens",
+    re.IGNORECASE,
+)
+_OVERLOAD = re.compile(
+    r"overload|at capacity|capacity exceeded|server busy|queue|slow down|too many (?:pending|concurrent)"
+    r"|maximum pending",
+    re.IGNORECASE,
+)
+
+
+def read_refusal(status: int, headers: Headers, body: bytes) -> ServiceError:
+    """What a status that is not 2xx means."""
+    said = say(parse(body)) or Said()
+    upstream = UpstreamFault(
+        http_status=status,
+        request_id=bounded_word(headers.get("x-request-id", "")),
+        retryable=should_retry(headers),
+    )
+    reason = reason_of(status, said) if 400 <= status < 600 else Reason.UPSTREAM_BAD_RESPONSE
+    wait_s = retry_after_s(headers)
+    if wait_s is None:
+        wait_s = said.retry_after_s
+    if wait_s is None and reason is Reason.UPSTREAM_RATE_LIMITED:
+        wait_s = rate_reset_s(headers)
+    return provider_error(reason, said, upstream, retry_after=wait_s)
+
+
+def answered_error(said: Said, upstream: UpstreamFault, headers: Headers) -> ServiceError:
+    """What an error told under status 200 means; its own code counts as the status."""
+    reason = reason_of(said.status, said)
+    wait_s = said.retry_after_s if said.retry_after_s is not None else retry_after_s(headers)
+    return provider_error(reason, said, upstream, retry_after=wait_s)
+
+
+def reason_of(status: int, said: Said) -> Reason:
+    """The reason: by code, then by type, then by what the text admits, then by status (0: none was told)."""
+    for word in (said.code.lower(), said.type.lower()):
+        if (reason := _WORDS.get(word)) is not None:
+            return reason
+    if status in (0, 400, 413, 422, 500) and (said.param == "input_tokens" or _CONTEXT.search(said.message)):
+        return Reason.CONTEXT_LENGTH_EXCEEDED
+    if status in (0, 500, 503) and _OVERLOAD.search(said.message):
+        return Reason.UPSTREAM_OVERLOADED
+    return reason_by_status(status) if status else _VAGUE.get(said.type.lower(), Reason.UPSTREAM_ERROR)
+
+
+def parse(body: bytes) -> object:
+    """The body as JSON, or None."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
+
+
+def say(document: object) -> Said | None:
+    """The words of an error body; None when it is none that we know.
+
+    Seen: {"error": {...}}, {"error": "text"}, {"detail": "text"}, {"detail": [{"loc", "msg"}]}, {"message": ...},
+    {"object": "error", ...}, and a list around one of these.
+    """
+    if isinstance(document, list) and len(document) == 1:
+        document = document[0]
+    if not isinstance(document, dict):
+        return None
+    words: dict[str, Any] = {"estimated_time": document.get("estimated_time")}
+    error = document.get("error")
+    if isinstance(error, dict):
+        return _said({**error, **words})
+    if isinstance(error, str) and error:
+        return _said({"message": error, "type": document.get("error_type"), **words})
+    if detail := document.get("detail"):
+        return _said({"message": _detail(detail)})
+    if isinstance(document.get("message"), str) or document.get("object") == "error":
+        return _said(document)
+    return None
+
+
+def _said(words: Mapping[str, Any]) -> Said:
+    code, message = words.get("code"), words.get("message")
+    if isinstance(message, dict):
+        message = _detail(message.get("detail"))
+    return Said(
+        message=message if isinstance(message, str) else "",
+        code=bounded_word(code),
+        type=bounded_word(words.get("type")),
+        param=bounded_word(words.get("param")),
+        status=_status(code),
+        retry_after_s=seconds(words.get("estimated_time")),
+    )
+
+
+def _status(code: object) -> int:
+    """A code that is a status, 0 for any other."""
+    word = bounded_word(code)
+    number = int(word) if len(word) == 3 and word.isascii() and word.isdigit() else 0
+    return number if 400 <= number < 600 else 0
+
+
+def _detail(detail: object) -> str:
+    if isinstance(detail, str):
+        return detail
+    return "; ".join(_item(item) for item in detail[:8]) if isinstance(detail, list) else ""
+
+
+def _item(item: object) -> str:
+    if not isinstance(item, dict):
+        return item if isinstance(item, str) else ""
+    place, what = item.get("loc"), item.get("msg")
+    where = ".".join(bounded_word(step) for step in place[:8]) if isinstance(place, list) else ""
+    return ": ".join(text for text in (where, what if isinstance(what, str) else "") if text)
