@@ -1,0 +1,183 @@
+"""Adapter + credentials + transport -> Upstream: sends what the adapter wrote, feeds what comes to its decoder.
+
+Waits are bounded by whoever cancels, but for two that must not cost the caller an answer that is already known:
+the body of an error, and the end of a body whose answer is complete.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from types import TracebackType
+
+from pointsman_server.clock import Clock, Watchdog
+from pointsman_server.context import Attempt
+from pointsman_server.domain import Call, Warning
+from pointsman_server.errors import ServiceError
+from pointsman_server.transport.contract import BodyLimits, HTTPResponse, Transport
+from pointsman_server.upstreams.contract import Adapter, Batch, Decoder
+from pointsman_server.upstreams.credentials.contract import Credentials
+from pointsman_server.upstreams.profiles import Profile, UnaryUpstream
+from pointsman_server.upstreams.support import unsupported
+
+ERROR_BODY_S = 1.0
+"""For the body of an error; its status has told the most."""
+BODY_END_S = 0.1
+"""For the bytes that end a body after the provider's own end signal; most come with it, and all later ones soon."""
+
+
+class HttpUpstream:
+    """One HTTP backend."""
+
+    def __init__(
+        self, adapter: Adapter, transport: Transport, profile: Profile, *, credentials: Credentials | None,
+        limits: BodyLimits, clock: Clock,
+    ) -> None:  # fmt: skip
+        self.adapter = adapter
+        self.transport = transport
+        self.credentials = credentials
+        self.limits = limits
+        self.clock = clock
+        self._profile = profile
+
+    def open(self, attempt: Attempt) -> HttpAnswer:
+        """As the protocol says."""
+        return HttpAnswer(self, attempt)
+
+    def unsupported(self, call: Call) -> Sequence[Warning]:
+        """What the profile says."""
+        return unsupported(call, self._profile)
+
+    def streams(self, *, stream: bool) -> bool:
+        """As the caller does, unless the profile streams for unary callers too."""
+        return stream or self._profile.unary_upstream is UnaryUpstream.STREAM
+
+    async def close(self) -> None:
+        """Close the pool."""
+        await self.transport.close()
+
+
+class HttpAnswer:
+    """One attempt: the context manager, and inside it the iterator of batches."""
+
+    __slots__ = ("_attempt", "_body_ended", "_context", "_decoder", "_response", "_upstream")
+
+    def __init__(self, upstream: HttpUpstream, attempt: Attempt) -> None:
+        self._upstream = upstream
+        self._attempt = attempt
+        self._context: AbstractAsyncContextManager[HTTPResponse] | None = None
+        self._response: HTTPResponse
+        self._decoder: Decoder
+        self._body_ended = False
+
+    async def __aenter__(self) -> HttpAnswer:
+        upstream = self._upstream
+        request = upstream.adapter.request(self._attempt)
+        if upstream.credentials is not None:
+            request = await upstream.credentials.authorize(request)
+        context = upstream.transport.open(request)
+        self._response = response = await context.__aenter__()
+        self._context = context
+        refusal: ServiceError | None = None
+        try:
+            if 200 <= response.status < 300:
+                self._decoder = upstream.adapter.decoder(self._attempt, response.status, response.headers)
+            else:
+                refusal = self._scrubbed(await self._refusal(response))
+        except BaseException:
+            await self._free()
+            raise
+        if refusal is not None:
+            await self._free()
+            raise refusal
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._free()
+
+    @property
+    def http_status(self) -> int:
+        """The answer's status."""
+        return self._response.status
+
+    @property
+    def connect_s(self) -> float | None:
+        """Seconds that connecting took; None where a connection was reused."""
+        return self._response.connect_s
+
+    def pause(self) -> None:
+        """Let the kernel hold bytes back."""
+        self._response.pause()
+
+    def __aiter__(self) -> HttpAnswer:
+        return self
+
+    async def __anext__(self) -> Batch:
+        """The events of the next read. The last ones are handed out before the body's end is waited for."""
+        try:
+            if not (self._body_ended or self._decoder.ended):
+                if data := await self._response.read():
+                    return self._decoder.feed(data)
+                self._body_ended = True
+            # Twice, when the first time brought events: a fault behind them is raised the second time.
+            if events := self._decoder.close():
+                return events
+        except ServiceError as error:
+            raise self._scrubbed(error) from error.__cause__
+        if not self._body_ended:
+            self._body_ended = True
+            await self._read_end()
+        raise StopAsyncIteration
+
+    async def _free(self) -> None:
+        """Nothing is awaited in here: the transport frees synchronously, as its protocol demands."""
+        context, self._context = self._context, None
+        if context is not None:
+            await context.__aexit__(None, None, None)
+
+    async def _refusal(self, response: HTTPResponse) -> ServiceError:
+        """What came of the body in time and below the bound; a broken or silent one tells no more than its status."""
+        most = self._upstream.limits.error_body_bytes
+        body = bytearray()
+        dog = Watchdog(self._upstream.clock)
+        dog.start(self._upstream.clock.now() + ERROR_BODY_S)
+        try:
+            while len(body) < most and (data := await response.read()):
+                body += data
+        except ServiceError:
+            pass
+        except asyncio.CancelledError:
+            if not dog.claim():
+                raise
+        finally:
+            dog.stop()
+        return self._upstream.adapter.refusal(response.status, response.headers, bytes(body[:most]))
+
+    async def _read_end(self) -> None:
+        """Read on to the body's end, so that its connection is used again; the answer is complete, come what may."""
+        dog = Watchdog(self._upstream.clock)
+        dog.start(self._upstream.clock.now() + BODY_END_S)
+        try:
+            while await self._response.read():
+                pass
+        except ServiceError:
+            return
+        except asyncio.CancelledError:
+            if not dog.claim():
+                raise
+        finally:
+            dog.stop()
+
+    def _scrubbed(self, error: ServiceError) -> ServiceError:
+        """Some servers quote the key that they refuse."""
+        credentials, said = self._upstream.credentials, error.upstream
+        if credentials is None or said is None:
+            return error
+        hide = credentials.hide
+        error.detail = hide(error.detail)
+        error.upstream = replace(said, message=hide(said.message), code=hide(said.code), type=hide(said.type))
+        return error
