@@ -1,0 +1,123 @@
+"""Provider's name -> how to speak to it. The one place that knows every dialect; a new one is a line in each table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Protocol
+
+from pointsman_server.clock import Clock
+from pointsman_server.config import schema
+from pointsman_server.config.secrets import Secret
+from pointsman_server.transport.aiohttp_transport import AiohttpTransport
+from pointsman_server.transport.contract import BodyLimits, Transport, TransportOptions
+from pointsman_server.upstreams import profiles
+from pointsman_server.upstreams.contract import Adapter, Upstream
+from pointsman_server.upstreams.credentials import build_credentials
+from pointsman_server.upstreams.http import HttpUpstream
+from pointsman_server.upstreams.openai.adapter import OpenAIAdapter
+from pointsman_server.upstreams.profiles import Profile, UnaryUpstream
+from pointsman_server.upstreams.simulator import SimulatorUpstream
+
+
+class _BuildAdapter(Protocol):
+    def __call__(self, profile: Profile, base_url: str, limits: BodyLimits) -> Adapter: ...
+
+
+DIALECTS: Mapping[str, _BuildAdapter] = {"openai": OpenAIAdapter}
+
+PROVIDERS: Mapping[str, Profile] = {
+    "openai": profiles.OPENAI,
+    "vllm": profiles.VLLM,
+    "sglang": profiles.SGLANG,
+    "llamacpp": profiles.LLAMACPP,
+    "ollama": profiles.OLLAMA,
+    "openai_compatible": profiles.OPENAI_COMPATIBLE,
+    "simulator": profiles.SIMULATOR,
+}
+"""What a backend's `provider` may be."""
+
+_CAPABILITIES: Mapping[str, str] = {
+    "tools": "TOOLS",
+    "tool_choice.parallel_calls": "PARALLEL_TOOLS",
+    "output_format.json_schema": "JSON_SCHEMA",
+    "output_format.json_object": "JSON_OBJECT",
+    "output_format.grammar": "GRAMMAR",
+    "generation.reasoning.effort": "REASONING",
+    "generation.reasoning.mode": "REASONING",
+    "generation.top_logprobs": "LOGPROBS",
+    "generation.seed": "SEED",
+    "generation.n": "MULTIPLE_CANDIDATES",
+}
+
+
+def build_upstream(
+    name: str,
+    backend: schema.Backend,
+    secret: Callable[[schema.SecretRef], Secret],
+    clock: Clock,
+    transport: Callable[[TransportOptions], Transport] | None = None,
+) -> Upstream:
+    """The backend, ready to be called; no connection is opened yet.
+
+    Raises KeyError for an unknown provider, ValueError where a URL is missing, OSError or ssl.SSLError for a bad
+    `ca_file`.
+    """
+    profile = profile_of(backend)
+    if profile.dialect == profiles.SIMULATOR.dialect:
+        return SimulatorUpstream(backend.simulator, profile, clock=clock)
+    url = backend.url or profile.default_url
+    if not url:
+        raise ValueError(f"backend {name}: the provider {backend.provider} has no default url")
+    limits = BodyLimits(body_bytes=backend.max_body_bytes, event_bytes=backend.max_event_bytes)
+    options = TransportOptions(
+        connect_timeout_s=backend.timeouts.connect_s,
+        proxy_url=backend.proxy_url,
+        ca_file=backend.ca_file,
+        limits=limits,
+    )
+    return HttpUpstream(
+        DIALECTS[profile.dialect](profile, url, limits),
+        AiohttpTransport(options, clock=clock) if transport is None else transport(options),
+        profile,
+        credentials=build_credentials(backend.credentials, secret),
+        limits=limits,
+        clock=clock,
+    )
+
+
+def profile_of(backend: schema.Backend) -> Profile:
+    """The provider's profile, as far as the configuration leaves it in force."""
+    profile = PROVIDERS[backend.provider].without(backend.drop_params)
+    if backend.unary_upstream is None:
+        return profile
+    return replace(profile, unary_upstream=UnaryUpstream(backend.unary_upstream))
+
+
+def needs_url(provider: str) -> bool:
+    """Whether a backend of this provider must name its URL."""
+    profile = PROVIDERS[provider]
+    return not profile.default_url and profile is not profiles.SIMULATOR
+
+
+def offers(provider: str) -> Mapping[str, frozenset[str]]:
+    """What a provider can do, in the contract's words: `capabilities`, `input_modalities`, `output_modalities`."""
+    profile = PROVIDERS[provider]
+    found = {word for path, word in _CAPABILITIES.items() if path in profile.fields}
+    kinds = {
+        "IMAGE": profile.images_inline or profile.images_by_url,
+        "AUDIO": profile.audio_inline or profile.audio_by_url,
+        "FILE": profile.files_inline,
+    }
+    media = {kind for kind, taken in kinds.items() if taken}
+    found |= {"GENERATE", "STREAMING", *(f"{kind}_INPUT" for kind in media)}
+    found |= {
+        word
+        for word, taken in (("PROMPT_INPUT", profile.prompts), ("TOKEN_INPUT", profile.token_ids))
+        if taken
+    }
+    return {
+        "capabilities": frozenset(found),
+        "input_modalities": frozenset({"TEXT", *media}),
+        "output_modalities": frozenset({"TEXT"}),
+    }
