@@ -41,7 +41,7 @@ class Span(Protocol):
     def trace_id(self) -> str:
         """32 hex digits, or empty without a trace."""
 
-    def set(self, key: str, value: str | int | float | bool | tuple[str, ...]) -> None:
+    def set(self, key: str, value: str | float | bool | tuple[str, ...]) -> None:
         """Put an attribute on it; a name from telemetry's tables, never content."""
 
     def headers(self) -> Mapping[str, str]:

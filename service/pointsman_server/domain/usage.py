@@ -38,7 +38,7 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Warning:  # noqa: A001 - the contract's word; the builtin is not used in this project
+class Warning:
     """Something that the caller asked for and did not get as asked."""
 
     code: str
