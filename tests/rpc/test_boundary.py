@@ -7,6 +7,7 @@ import pytest
 
 from pointsman import v1 as pb
 from pointsman_server.errors import Reason, ServiceError
+from pointsman_server.server.boundary import headers
 from tests.fakes.admission import FakeAdmission, FakeAuthenticator
 from tests.fakes.dispatch import FakeDispatch, text
 from tests.rpc.harness import PROMPT, SOON_S, refusal, taken_apart, with_limits
@@ -150,3 +151,9 @@ async def test_admission_refusals_reach_the_caller(serve):
     assert refused.code is grpc.StatusCode.UNAVAILABLE
     assert refused.trailers["grpc-retry-pushback-ms"] == "1000"
     assert refused.extras["RetryInfo"].retry_delay.seconds == 1
+
+
+def test_a_repeated_header_hides_none_of_its_values() -> None:
+    """Two credentials are told to the authenticator as two, not as whichever came last."""
+    sent = [("authorization", "Bearer a"), ("trace-bin", b"\x01"), ("authorization", "Bearer b"), ("x", "1")]
+    assert headers(sent) == {"authorization": "Bearer a,Bearer b", "x": "1"}

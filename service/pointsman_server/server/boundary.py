@@ -32,9 +32,7 @@ class Boundary(grpc.GenericRpcHandler):
         method = self._methods.get(handler_call_details.method)
         if method is None:
             return None
-        metadata = {
-            key: value for key, value in handler_call_details.invocation_metadata if isinstance(value, str)
-        }
+        metadata = headers(handler_call_details.invocation_metadata)
         rpc = Rpc(self._around, method, metadata, request_id(metadata))
         if not self._around.by_certificate:
             rpc.authenticate()
@@ -43,6 +41,15 @@ class Boundary(grpc.GenericRpcHandler):
             return grpc.stream_stream_rpc_method_handler(rpc.refuse)
         make = grpc.unary_stream_rpc_method_handler if method.stream else grpc.unary_unary_rpc_method_handler
         return make(rpc.serve, rpc.decode, method.response.SerializeToString)
+
+
+def headers(sent: Iterable[tuple[str, str | bytes]]) -> dict[str, str]:
+    """The textual headers; values of a repeated one are joined by commas (RFC 9110, 5.3), so that none is hidden."""
+    found: dict[str, str] = {}
+    for key, value in sent:
+        if isinstance(value, str):
+            found[key] = f"{found[key]},{value}" if key in found else value
+    return found
 
 
 def request_id(metadata: Mapping[str, str]) -> str:
