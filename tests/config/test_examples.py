@@ -1,0 +1,31 @@
+import io
+from pathlib import Path
+
+import pytest
+
+from pointsman_server.config.load import check_config
+from pointsman_server.upstreams.registry import PROVIDERS
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "config").glob("*.yaml"))
+MOUNTED = "/etc/pointsman/"
+HASH = "sha256:" + "0" * 64
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_is_a_configuration_without_faults(example, tmp_path):
+    """Every file in examples/config can be served as it is, once its secrets and certificates are there."""
+    text = example.read_text(encoding="utf-8").replace(MOUNTED, f"{tmp_path}/")
+    for name in ("tls/tls.crt", "tls/tls.key", "tls/callers-ca.crt", "tls/internal-ca.crt", "keys/gpu"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("there")
+    for name in ("keys/search", "keys/billing"):
+        (tmp_path / name).write_text(HASH)
+    file = tmp_path / "pointsman.yaml"
+    file.write_text(text, encoding="utf-8")
+    environment, out = {"OPENAI_API_KEY": "sk-for-this-test"}, io.StringIO()
+    assert check_config(file, environment=environment, known_providers=PROVIDERS, out=out) == 0, out.getvalue()
+
+
+def test_there_are_examples():
+    """The folder has not moved away from under the test above."""
+    assert len(EXAMPLES) >= 6

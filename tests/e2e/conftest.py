@@ -1,0 +1,76 @@
+"""Two engines for the whole run, and a server for each test that asks for one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.parts import ROOT, Engine, Service, two_engines
+from tools.engine import EngineMissing, weights
+
+HERE = Path(__file__).parent
+
+StartService = Callable[[Mapping[str, Any]], Awaitable[Service]]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Nothing here belongs to `make test`."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope="session")
+def started_engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Engine, Engine]]:
+    try:
+        import xllamacpp  # noqa: F401 -- whether it can be loaded here
+
+        weights()
+    except (ImportError, OSError, EngineMissing) as error:
+        pytest.skip(f"llama.cpp cannot run here: {error}")
+    folder = tmp_path_factory.mktemp("engines")
+    engines = Engine("first", folder), Engine("second", folder)
+    yield engines
+    for engine in engines:
+        engine.kill()
+
+
+@pytest.fixture
+async def engines(started_engines: tuple[Engine, Engine]) -> tuple[Engine, Engine]:
+    """Both, running and with nothing to do, whatever an earlier test did to them."""
+    async with asyncio.TaskGroup() as group:
+        for engine in started_engines:
+            group.create_task(engine.ensure_running())
+    for engine in started_engines:
+        await engine.becomes_idle(within_s=60)
+    return started_engines
+
+
+@pytest.fixture
+def start_service(tmp_path: Path) -> Iterator[StartService]:
+    """Starts servers with a configuration; they end with the test."""
+    started: list[Service] = []
+
+    async def start(config: Mapping[str, Any]) -> Service:
+        folder = tmp_path / f"service-{len(started)}"
+        folder.mkdir()
+        started.append(Service(folder, config))
+        await started[-1].serve()
+        return started[-1]
+
+    yield start
+    for service in started:
+        service.kill()
+
+
+@pytest.fixture
+async def service(engines: tuple[Engine, Engine], start_service: StartService) -> Service:
+    """One server over both engines."""
+    return await start_service(two_engines(*engines))
+
+
+def cached_bin() -> Path:
+    """Where tools land that a Go toolchain builds for these tests."""
+    return ROOT / ".cache" / "bin"
