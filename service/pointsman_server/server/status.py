@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import grpc
@@ -47,17 +46,11 @@ def trailing(request_id: str, report: RoutingReport | None) -> Trailers:
     if report is None:
         return (("x-request-id", request_id),)
     target = report.served or (report.attempts[-1].target if report.attempts else None)
-    known = (
-        ("x-request-id", request_id),
-        ("x-pointsman-backend", target.backend if target is not None else ""),
-        ("x-pointsman-attempts", str(len(report.attempts))),
-    )
-    return tuple(_safe(known))
-
-
-def _safe(pairs: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
+    named, attempts = ("x-request-id", request_id), ("x-pointsman-attempts", str(len(report.attempts)))
     # A value that HTTP/2 cannot carry would turn the whole status into INTERNAL "Invalid metadata".
-    return ((key, value) for key, value in pairs if value and value.isascii() and value.isprintable())
+    if target is None or not (target.backend.isascii() and target.backend.isprintable()):
+        return (named, attempts)
+    return (named, ("x-pointsman-backend", target.backend), attempts)
 
 
 async def abort_plain(

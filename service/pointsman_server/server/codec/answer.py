@@ -92,23 +92,21 @@ def encode_safety(
 
 def encode_usage(message: pb.Usage, usage: domain.Usage, cost: domain.Cost | None = None) -> None:
     """Write what was reported; the rest stays unset."""
-    for name in _COUNTS:
-        count = getattr(usage, name)
-        if count is not None:
-            setattr(message, name, i64(count))
+    if usage.input_tokens is not None:
+        message.input_tokens = i64(usage.input_tokens)
+    if usage.output_tokens is not None:
+        message.output_tokens = i64(usage.output_tokens)
+    if usage.total_tokens is not None:
+        message.total_tokens = i64(usage.total_tokens)
+    if usage.cached_input_tokens is not None:
+        message.cached_input_tokens = i64(usage.cached_input_tokens)
+    if usage.reasoning_tokens is not None:
+        message.reasoning_tokens = i64(usage.reasoning_tokens)
+    if usage.cache_write_tokens is not None:
+        message.cache_write_tokens = i64(usage.cache_write_tokens)
     message.source = PB_USAGE_SOURCES[usage.source]
     if cost is not None:
         message.cost.nanos, message.cost.currency = i64(cost.nanos), cost.currency
-
-
-_COUNTS = (
-    "input_tokens",
-    "output_tokens",
-    "total_tokens",
-    "cached_input_tokens",
-    "reasoning_tokens",
-    "cache_write_tokens",
-)
 
 
 def encode_warning(message: pb.Warning, warning: domain.Warning) -> None:

@@ -23,9 +23,9 @@ def decode_duration(duration: Duration, path: str) -> float:
 
 def encode_duration(duration: Duration, seconds: float) -> None:
     """Write seconds, rounded to microseconds; what is negative becomes zero, which is still set."""
-    micros = max(0, round(seconds * 1_000_000))
-    duration.seconds = min(micros // 1_000_000, _LONGEST_S)
-    duration.nanos = micros % 1_000_000 * 1000
+    whole, micros = divmod(int(seconds * 1_000_000 + 0.5), 1_000_000) if seconds > 0 else (0, 0)
+    duration.seconds = min(_LONGEST_S, whole)
+    duration.nanos = micros * 1000
 
 
 def encode_time(timestamp: Timestamp, wall_s: float) -> None:
@@ -37,9 +37,9 @@ def encode_time(timestamp: Timestamp, wall_s: float) -> None:
 
 def i32(number: int) -> int:
     """The number, held within a signed 32-bit field."""
-    return max(-_I32, min(_I32, number))
+    return number if -_I32 <= number <= _I32 else max(-_I32, min(_I32, number))
 
 
 def i64(number: int) -> int:
     """The number, held within a signed 64-bit field."""
-    return max(-_I64, min(_I64, number))
+    return number if -_I64 <= number <= _I64 else max(-_I64, min(_I64, number))
