@@ -229,7 +229,9 @@ class Rpc:
             self._stopped = self._broken = True
             self._task.cancel()
         elif self._running:
-            self._timer = self._around.clock.call_at(self._around.clock.now() + self._around.limits.stuck_s, self._expire)
+            self._timer = self._around.clock.call_at(
+                self._around.clock.now() + self._around.limits.stuck_s, self._expire
+            )
 
     def _checked(self, request: Message | ServiceError) -> Message:
         if self.refused is not None:
