@@ -15,6 +15,10 @@ from pointsman_server.upstreams.openai.refusal import answered_error, say
 from pointsman_server.upstreams.profiles import Profile
 
 _BOM = b"\xef\xbb\xbf"
+_OPENING = b"{["
+_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
+"""How a line of an event stream begins."""
+_LONGEST_FIELD = 6
 
 
 class AnswerDecoder:
@@ -105,13 +109,19 @@ class AnswerDecoder:
         data = self._start + data
         visible = data.removeprefix(_BOM).lstrip()
         if not visible or _BOM.startswith(data):
-            self._start = data[-self._limits.event_bytes :]
+            # White space says nothing; the beginning of a byte order mark may.
+            self._start = data if _BOM.startswith(data) else b""
+            return b""
+        labelled = (
+            self._headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+        )
+        if labelled and visible[0] not in _OPENING and len(visible) < _LONGEST_FIELD:
+            self._start = data
             return b""
         self._start = b""
         if visible.startswith(b"<"):
             raise ServiceError(Reason.UPSTREAM_BAD_RESPONSE, "the upstream sent a page in place of an answer")
-        kind = self._headers.get("content-type", "").partition(";")[0].strip().lower()
-        if visible.startswith((b"{", b"[")) or kind == "application/json":
+        if visible[0] in _OPENING or (labelled and not visible.startswith(_FIELDS)):
             self._framing = WholeFraming(self._limits.body_bytes)
             return visible
         self._framing = SseFraming(self._limits.event_bytes)
