@@ -1,0 +1,294 @@
+"""An adapter raises nothing but ServiceError, whatever an upstream sends; encoding is stable, whatever is asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pointsman_server.context import Attempt, Target
+from pointsman_server.domain import (
+    Answer,
+    Call,
+    Choice,
+    Conversation,
+    Generation,
+    Grammar,
+    JsonObject,
+    JsonSchema,
+    Media,
+    MediaKind,
+    Message,
+    Part,
+    Prompt,
+    ProviderPart,
+    Reasoning,
+    ReasoningConfig,
+    ReasoningEffort,
+    ReasoningMode,
+    Refusal,
+    Regex,
+    Role,
+    RoutingOptions,
+    Text,
+    TokenIds,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolChoiceMode,
+    ToolResult,
+)
+from pointsman_server.errors import ServiceError
+from pointsman_server.upstreams.registry import PROVIDERS
+from pointsman_server.upstreams.support import INELIGIBLE_CODES, unsupported
+from tests.conformance.result import decode
+from tests.conformance.vendors import CASES, VENDORS, Vendor
+
+ONE_EACH = list({vendor.profile.dialect: vendor for vendor in VENDORS}.values())
+"""One row of each dialect: its code is the same for all of them."""
+
+NUMBERS = st.one_of(st.integers(), st.floats(), st.sampled_from([1e400, -1, 2**31, 2**63, 2**64, 0.5]))
+TEXTS = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from(["\ud800", "a\udc00", "\udc00\ud800", "\ud83d\ude00", "\x00", "\u2028"]),
+)
+"""Lone surrogates among them; only what comes from an upstream may hold these."""
+CALLER_TEXTS = st.text(max_size=12)
+SCALARS = st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS)
+KEYS = (
+    "id", "model", "created", "choices", "usage", "error", "detail", "message", "index", "delta", "content",
+    "tool_calls", "function", "name", "arguments", "finish_reason", "stop_reason", "logprobs", "refusal", "reasoning",
+    "prompt_tokens", "prompt_tokens_details", "cached_tokens", "code", "type", "text", "annotations", "tokens",
+    "token_logprobs", "top_logprobs", "bytes", "function_call", "service_tier", "reasoning_content", "url_citation",
+)  # fmt: skip
+WORDS = st.sampled_from(["stop", "length", "tool_calls", "error", "abort", "content_filter", "hi", "{}", ""])
+SHAPED = st.recursive(
+    st.one_of(SCALARS, WORDS),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(KEYS), inner, max_size=6)
+    ),
+    max_leaves=12,
+)
+CHUNKS = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": SHAPED,
+        "choices": st.lists(
+            st.fixed_dictionaries(
+                {},
+                optional={
+                    "index": st.one_of(st.integers(-1, 3), SHAPED),
+                    "delta": SHAPED,
+                    "message": SHAPED,
+                    "finish_reason": st.one_of(WORDS, SHAPED),
+                    "logprobs": SHAPED,
+                    "stop_reason": SHAPED,
+                },
+            ),
+            max_size=2,
+        ),
+        "usage": SHAPED,
+        "error": SHAPED,
+    },
+)
+STATUSES = st.one_of(
+    st.sampled_from([301, 400, 401, 403, 404, 408, 413, 429, 500, 503, 529]), st.integers(300, 599)
+)
+HEADERS = st.dictionaries(
+    st.sampled_from([
+        "retry-after", "retry-after-ms", "date", "x-should-retry", "x-request-id", "x-ratelimit-reset-requests",
+        "x-ratelimit-reset-tokens", "x-ratelimit-remaining-tokens", "content-type",
+    ]),
+    TEXTS,
+)  # fmt: skip
+
+
+def attempt_of(call: Call) -> Attempt:
+    return Attempt(call, Target("backend", "provider", "model"), 1, True, "request.1")
+
+
+def texts_of(answer: Answer) -> Iterator[str]:
+    """Every text that would go into a protobuf message."""
+    yield from (answer.response_id, answer.model, answer.service_tier, answer.upstream_request_id)
+    for candidate in answer.candidates:
+        yield from (candidate.finish_reason_raw, candidate.stop_sequence)
+        for token in candidate.logprobs:
+            yield from (token.token, *(other.token for other in token.top))
+        for part in candidate.parts:
+            yield from (text for citation in part.citations for text in (citation.url, citation.title))
+            if isinstance(part.content, ToolCall):
+                yield from (part.content.id, part.content.name, part.content.arguments_json)
+            elif isinstance(part.content, Text | Reasoning | Refusal):
+                yield part.content.text
+
+
+def decode_any(vendor: Vendor, *pieces: bytes) -> None:
+    """Feed it; ServiceError is kept by `decode`, anything else fails the test. What came can be sent on."""
+    decoder = vendor.adapter().decoder(CASES[0].attempt, 200, {})
+    result = decode(decoder, pieces)
+    for text in texts_of(result.answer):
+        text.encode()
+    if result.error is not None:
+        result.error.detail.encode()
+        assert result.error.upstream is not None
+        assert len(result.error.upstream.message) <= 256
+
+
+@pytest.mark.parametrize("vendor", ONE_EACH, ids=lambda vendor: vendor.profile.dialect)
+@given(pieces=st.lists(st.binary(max_size=64), max_size=4))
+@settings(max_examples=150, deadline=None)
+def test_bytes_of_any_kind(vendor: Vendor, pieces: list[bytes]) -> None:
+    """Noise is a fault, not a crash."""
+    decode_any(vendor, *pieces)
+
+
+@pytest.mark.parametrize("vendor", ONE_EACH, ids=lambda vendor: vendor.profile.dialect)
+@given(documents=st.lists(st.one_of(SHAPED, CHUNKS), max_size=3), stream=st.booleans())
+@settings(max_examples=150, deadline=None)
+def test_json_of_any_kind(vendor: Vendor, documents: list[object], *, stream: bool) -> None:
+    """Numbers out of range, NaN, lone surrogates and wrong types are borne, in streams and in documents."""
+    texts = [json.dumps(document) for document in documents]
+    if stream:
+        decode_any(vendor, *(f"data: {text}\n\n".encode() for text in texts), b"data: [DONE]\n\n")
+    else:
+        decode_any(vendor, "".join(texts).encode())
+
+
+@pytest.mark.parametrize("vendor", ONE_EACH, ids=lambda vendor: vendor.profile.dialect)
+@given(case=st.sampled_from([case for case in CASES if not case.refused]), data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_recordings_with_a_damaged_spot(vendor: Vendor, case: object, data: st.DataObject) -> None:
+    """A few bytes overwritten anywhere in a true answer."""
+    body = bytearray(case.body)
+    at = data.draw(st.integers(0, len(body) - 1))
+    noise = data.draw(st.binary(min_size=1, max_size=6))
+    body[at : at + len(noise)] = noise
+    decode_any(vendor, bytes(body))
+
+
+@pytest.mark.parametrize("vendor", ONE_EACH, ids=lambda vendor: vendor.profile.dialect)
+@given(status=STATUSES, headers=HEADERS, body=st.one_of(st.binary(max_size=64), SHAPED))
+@settings(max_examples=150, deadline=None)
+def test_refusals_of_any_kind(vendor: Vendor, status: int, headers: dict[str, str], body: object) -> None:
+    """Every status with every body and every header is some ServiceError, bounded and fit to be sent."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    error = vendor.adapter().refusal(status, headers, raw)
+    assert isinstance(error, ServiceError)
+    assert error.upstream is not None
+    assert error.upstream.http_status == status
+    for text in (error.detail, error.upstream.message, error.upstream.code, error.upstream.type):
+        text.encode()
+        assert len(text) <= 400
+    assert error.retry_after_s is None or 0 <= error.retry_after_s <= 1e9
+
+
+NAMES = st.sampled_from(["a", "b", "get_weather"])
+MEDIA = st.one_of(
+    st.builds(Media, st.sampled_from(MediaKind), url=st.just("https://a.example/x")),
+    st.builds(Media, st.sampled_from(MediaKind), data=st.just(b"x"), media_type=st.just("audio/wav")),
+)
+LEAVES = st.one_of(st.builds(Text, CALLER_TEXTS), MEDIA)
+PARTS = st.builds(
+    Part,
+    st.one_of(
+        LEAVES,
+        st.builds(Reasoning, CALLER_TEXTS),
+        st.builds(Refusal, CALLER_TEXTS),
+        st.builds(ToolCall, NAMES, NAMES, st.just('{"x":1}')),
+        st.builds(
+            ToolResult, NAMES, NAMES, st.lists(st.builds(Part, LEAVES), max_size=2).map(tuple), st.booleans()
+        ),
+        st.builds(ProviderPart, st.sampled_from(["openai", "other"]), st.just('{"type":"x"}')),
+    ),
+    signature=st.sampled_from([b"", b"s"]),
+)
+PART_LISTS = st.lists(PARTS, min_size=1, max_size=3).map(tuple)
+MESSAGES = st.builds(Message, st.sampled_from(Role), PART_LISTS, st.sampled_from(["", "n"]))
+FLAGS = st.one_of(st.none(), st.booleans())
+TOOLS = st.builds(Tool, NAMES, CALLER_TEXTS, st.sampled_from(["", "{}"]), FLAGS)
+OPTIONAL = st.one_of(st.none(), st.floats(0, 1))
+COUNTS = st.one_of(st.none(), st.integers(1, 8))
+CALLS = st.builds(
+    Call,
+    model=st.just("m"),
+    input=st.one_of(
+        st.builds(Conversation, st.lists(MESSAGES, min_size=1, max_size=3).map(tuple)),
+        st.builds(Prompt, CALLER_TEXTS),
+        st.builds(TokenIds, st.lists(st.integers(0, 2**32 - 1), max_size=3).map(tuple)),
+    ),
+    generation=st.builds(
+        Generation,
+        max_output_tokens=COUNTS, temperature=OPTIONAL, top_p=OPTIONAL, seed=COUNTS, n=COUNTS, top_k=COUNTS,
+        min_p=OPTIONAL, top_logprobs=COUNTS, stop_sequences=st.lists(CALLER_TEXTS, max_size=6).map(tuple),
+        logit_bias=st.dictionaries(st.integers(0, 9), st.floats(-1, 1), max_size=2),
+        reasoning=st.one_of(st.none(), st.builds(
+            ReasoningConfig, st.one_of(st.none(), st.sampled_from(ReasoningMode)),
+            st.one_of(st.none(), st.sampled_from(ReasoningEffort)), COUNTS, st.one_of(st.none(), st.booleans()),
+        )),
+    ),
+    tools=st.lists(TOOLS, max_size=2).map(tuple),
+    tool_choice=st.one_of(st.none(), st.builds(
+        ToolChoice, st.one_of(st.none(), st.sampled_from(ToolChoiceMode)), st.lists(NAMES, max_size=2).map(tuple),
+        st.one_of(st.none(), st.booleans()),
+    )),
+    output_format=st.one_of(
+        st.none(), st.just(JsonObject()), st.just(JsonSchema("n", "{}", True)), st.just(Regex("a")),
+        st.just(Grammar("g")), st.just(Choice(("a", "b"))),
+    ),
+    routing=st.builds(RoutingOptions, priority=st.integers(-100, 100)),
+    end_user_id=st.sampled_from(["", "u"]),
+    provider_metadata=st.sampled_from([{}, {"k": "v"}]),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("provider", sorted(set(PROVIDERS) - {"simulator"}))
+@given(call=CALLS)
+@settings(max_examples=60, deadline=None)
+def test_any_call_is_encoded_or_refused(provider: str, call: Call) -> None:
+    """Twice the same bytes, JSON, and no change to the call; what raises is INVALID_REQUEST or ineligible."""
+    profile = PROVIDERS[provider]
+    vendor = Vendor("", profile, "", len)
+    before, attempt = repr(call), attempt_of(call)
+    ineligible = any(warning.code in INELIGIBLE_CODES for warning in unsupported(call, profile))
+    fault: ServiceError | None = None
+    try:
+        first, second = vendor.adapter().request(attempt), vendor.adapter().request(attempt)
+    except ServiceError as error:
+        fault = error
+    if fault is not None:
+        assert fault.fields or ineligible
+        return
+    assert first == second
+    assert repr(call) == before
+    json.loads(first.body)
+
+
+@pytest.mark.parametrize("provider", sorted(set(PROVIDERS) - {"simulator"}))
+@given(call=CALLS)
+@settings(max_examples=60, deadline=None)
+def test_what_is_reported_is_not_sent(provider: str, call: Call) -> None:
+    """A parameter with a warning leaves no trace in the body, but for stop sequences, of which the first are sent."""
+    profile = PROVIDERS[provider]
+    found = unsupported(call, profile)
+    assert {warning.field for warning in found if not warning.message} == set()
+    if any(warning.code in INELIGIBLE_CODES for warning in found):
+        return
+    try:
+        body = json.loads(Vendor("", profile, "", len).adapter().request(attempt_of(call)).body)
+    except ServiceError:
+        return
+    names = {"generation.top_k": "top_k", "generation.min_p": "min_p", "generation.n": "n",
+             "generation.logit_bias": "logit_bias", "provider_metadata": "metadata", "routing.priority": "priority",
+             "tool_choice.parallel_calls": "parallel_tool_calls", "tools": "tools", "generation.seed": "seed",
+             "output_format.json_schema": "response_format", "output_format.regex": "regex",
+             "output_format.choice": "structured_outputs",
+             "generation.reasoning.budget_tokens": "thinking_token_budget",
+             "generation.reasoning.effort": "reasoning_effort"}  # fmt: skip
+    reported = {warning.field for warning in found}
+    mode = call.generation.reasoning is not None and call.generation.reasoning.mode is not None
+    for path, name in names.items():
+        if path in reported and not (name == "reasoning_effort" and mode):
+            assert name not in body, path
