@@ -103,6 +103,8 @@ class Application:
         )  # fmt: skip
         self.catalog = RuntimeCatalog(self._runtime, self.clock, offers)
         load_ = LoopLoad(self.clock)
+        # Made before anything is awaited: a file that changes while this starts is a change, too.
+        watch = Watch(self.clock, self._files, self._reload_logged)
         parts = Collaborators(
             self.gate,
             self.dispatcher,
@@ -117,7 +119,7 @@ class Application:
         await self._start_ops(config)
         _measure(self.telemetry, self.catalog, self._current)
         await self.rpc.start()
-        for task in (load_.watch(), self.telemetry.watch_loop(), self._watch_health(), self._watch_files()):
+        for task in (load_.watch(), self.telemetry.watch_loop(), self._watch_health(), watch.run()):
             self._background(task)
         self._look_at_models()
         self.rpc.health.serve()
@@ -227,9 +229,6 @@ class Application:
         while True:
             await self.clock.sleep(_HEALTH_S)
             self._look_at_models()
-
-    async def _watch_files(self) -> None:
-        await Watch(self.clock, self._files, self._reload_logged).run()
 
     def _files(self) -> Sequence[Path]:
         return self._current().loaded.files
