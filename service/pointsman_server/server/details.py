@@ -11,7 +11,7 @@ from google.rpc import error_details_pb2, status_pb2
 from pointsman import v1 as pb
 from pointsman_server.context import AttemptRecord, RoutingReport
 from pointsman_server.domain import Finished
-from pointsman_server.errors import Reason, ServiceError, UpstreamFault
+from pointsman_server.errors import FieldFault, Reason, ServiceError, UpstreamFault
 from pointsman_server.server.codec.answer import encode_usage
 from pointsman_server.server.codec.clean import clean_text
 from pointsman_server.server.codec.enums import PB_FINISH_REASONS, PB_REASONS
@@ -172,9 +172,10 @@ def _encode_upstream(message: pb.UpstreamFailure, fault: UpstreamFault, retry_af
 
 def _extras(ending: Ending) -> Iterable[Message]:
     row, error = ending.row, ending.error
-    if row.bad_request and error.fields:
+    if row.bad_request:
         bad = error_details_pb2.BadRequest()
-        for fault in error.fields[:MAX_FIELDS]:
+        # A provider that refuses the request as a whole names no field.
+        for fault in error.fields[:MAX_FIELDS] or (FieldFault("", error.detail),):
             bad.field_violations.add(
                 field=bounded(fault.path, 2 * _MAX_WORD),
                 description=bounded(fault.description, 2 * _MAX_WORD),
