@@ -62,12 +62,13 @@ class Child:
     name: str
     command: Sequence[str]
     ready_at: str
+    folder: Path
     process: "subprocess.Popen[bytes]" = field(init=False)
 
     @property
     def log(self) -> Path:
         """Where it writes."""
-        return STATE / f"{self.name}.log"
+        return self.folder / f"{self.name}.log"
 
     def start(self) -> None:
         """Begins it, in a session of its own: Ctrl-C reaches it through this program only, and in order."""
@@ -92,6 +93,7 @@ class Child:
             if self._answers():
                 return True
             if time.monotonic() > give_up:
+                self.stop(ask)
                 raise CannotServe(
                     f"{self.name} is not ready after {READY_WITHIN_S:g} s:\n{self.last_lines()}"
                 )
@@ -130,6 +132,11 @@ class Ports:
     admin: int
     ops: int
     engine: int
+
+    @property
+    def folder(self) -> Path:
+        """For configuration and logs: its own for each public port, since several may be served."""
+        return STATE / str(self.public)
 
     def check(self) -> None:
         """Raises CannotServe when one of them is taken."""
@@ -209,7 +216,7 @@ def invitation(ports: Ports, *, with_engine: bool) -> str:
         f"grpcurl -plaintext -d '{asked % model}' {address} {service}/StreamGenerate",
         f"ghz --insecure -n 1000 -c 20 -d '{simulated}' --call {call}",
     )
-    where = STATE.relative_to(ROOT)
+    where = ports.folder.relative_to(ROOT)
     return "\n\n".join(
         (
             f"Pointsman serves {models} on {address}. Three calls to try:",
@@ -222,7 +229,7 @@ def invitation(ports: Ports, *, with_engine: bool) -> str:
 def start_engine(ports: Ports, ask: Ask) -> Child | None:
     """The engine, ready; None when it cannot run here, which is said, or when it should stop."""
     command = (sys.executable, "-m", "tools.engine", "--port", str(ports.engine))
-    engine = Child("engine", command, f"{HOST}:{ports.engine}/health")
+    engine = Child("engine", command, f"{HOST}:{ports.engine}/health", ports.folder)
     try:
         weights()
         engine.start()
@@ -236,16 +243,16 @@ def start_engine(ports: Ports, ask: Ask) -> Child | None:
 
 def run(ports: Ports, ask: Ask, *, with_engine: bool) -> int:
     """Serves until a signal comes or a process ends."""
-    STATE.mkdir(parents=True, exist_ok=True)
+    ports.folder.mkdir(parents=True, exist_ok=True)
     ports.check()
     children: list[Child] = []
     try:
         if with_engine and (engine := start_engine(ports, ask)):
             children.append(engine)
-        config = STATE / "pointsman.yaml"
+        config = ports.folder / "pointsman.yaml"
         config.write_text(config_text(ports, with_engine=bool(children)), encoding="utf-8")
         command = (sys.executable, "-m", "pointsman_server", "serve", "--config", str(config))
-        server = Child("pointsman-server", command, f"{HOST}:{ports.ops}/readyz")
+        server = Child("pointsman-server", command, f"{HOST}:{ports.ops}/readyz", ports.folder)
         if not ask.stop:
             server.start()
             children.append(server)

@@ -21,7 +21,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HOST = "127.0.0.1"
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 """For what should happen: a bound on a hang, not a figure."""
 
 QUESTION = "What is the capital of France?"
@@ -175,7 +175,7 @@ class Engine(Process):
     def backend(self) -> dict[str, Any]:
         """Its entry under `backends`."""
         # Patient: many calls share one core here.
-        timeouts = {"first_content_s": 90, "idle_s": 60}
+        timeouts = {"first_content_s": 200, "idle_s": 120}
         return {"provider": "llamacpp", "url": f"{self.url}/v1", "timeouts": timeouts}
 
 
@@ -217,7 +217,7 @@ class Service(Process):
         self.ops = f"http://{HOST}:{free_port()}"
         self.target = f"{HOST}:{self.port}"
         places = {
-            "server": {"listen": self.target, "drain": {"delay_s": 0.2, "grace_s": 60}},
+            "server": {"listen": self.target, "drain": {"delay_s": 0.2, "grace_s": 240}},
             "admin": {"listen": f"{HOST}:{free_port()}"},
             "ops": {"listen": self.ops.removeprefix("http://")},
         }

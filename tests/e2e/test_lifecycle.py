@@ -10,7 +10,7 @@ import pytest
 from pointsman import AsyncClient, AsyncStream, ModelNotFound, PointsmanError
 from tests.e2e.parts import QUESTION, long_answer, over, until
 
-TOKENS = 120
+TOKENS = 60
 
 
 @contextlib.asynccontextmanager
@@ -35,7 +35,7 @@ async def test_a_server_that_is_told_to_go_finishes_its_streams(service):
 
 async def test_a_server_that_goes_takes_no_new_calls(service):
     """While the last stream is finished, others are refused, in a way that they may retry elsewhere."""
-    async with AsyncClient(service.target) as client, begun(client, "one", 300) as stream:
+    async with AsyncClient(service.target) as client, begun(client, "one", 150) as stream:
         service.signal(signal.SIGTERM)
 
         async def refused() -> bool:
@@ -47,13 +47,13 @@ async def test_a_server_that_goes_takes_no_new_calls(service):
             return False
 
         await until("new calls are refused", refused)
-        assert (await stream.collect()).usage.output_tokens == 300
+        assert (await stream.collect()).usage.output_tokens == 150
     assert await service.ended() == 0
 
 
 async def test_a_changed_file_is_in_force_after_sighup_and_no_stream_notices(service):
     """A new model can be asked for, a removed one is gone, and what streams from a removed backend streams on."""
-    async with AsyncClient(service.target) as client, begun(client, "one", 300) as stream:
+    async with AsyncClient(service.target) as client, begun(client, "one", 150) as stream:
         backends = {"second": service.config["backends"]["second"]}
         service.write({**service.config, "backends": backends, "models": {"three": over("second")}})
         service.signal(signal.SIGHUP)
@@ -65,7 +65,7 @@ async def test_a_changed_file_is_in_force_after_sighup_and_no_stream_notices(ser
         assert "Paris" in (await client.generate(QUESTION, model="three")).text
         with pytest.raises(ModelNotFound):
             await client.generate(QUESTION, model="one")
-        assert (await stream.collect()).usage.output_tokens == 300
+        assert (await stream.collect()).usage.output_tokens == 150
 
 
 async def test_a_broken_file_changes_nothing(service):
