@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from pointsman_server.deadline import Deadline
 from pointsman_server.domain import Call, Cost, Opened, Usage, Warning
 from pointsman_server.errors import Reason, UpstreamFault
+from pointsman_server.values import value
 
 
 class AuthMethod(enum.StrEnum):
@@ -20,7 +21,7 @@ class AuthMethod(enum.StrEnum):
     MTLS = "mtls"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Principal:
     """An authenticated caller."""
 
@@ -51,7 +52,7 @@ class Span(Protocol):
         """Close it; a second close does nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class CallContext:
     """One RPC."""
 
@@ -70,7 +71,7 @@ class CallContext:
     peer: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Target:
     """One backend with the model's name there."""
 
@@ -80,7 +81,7 @@ class Target:
     """The upstream's own name of the model."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Attempt:
     """One try of a call at one target; the same call may be encoded again for the next."""
 
@@ -96,7 +97,7 @@ class Attempt:
     """Empty unless the backend is marked as ours."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class AttemptRecord:
     """How one attempt ended; the final event, metrics, log, breaker and limiter all read this."""
 
@@ -122,7 +123,7 @@ class AttemptRecord:
     """What the provider said when it failed."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RoutingReport:
     """Where a call went and why, as known when it is asked for."""
 

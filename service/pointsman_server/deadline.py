@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pointsman_server.values import value
 
 ANSWER_MARGIN_S = 0.09
 """Kept back from the caller's deadline, so that the status is ours and carries details."""
@@ -10,7 +10,7 @@ ANSWER_MARGIN_SHARE = 0.05
 """A short deadline gives up at most this share of itself."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Deadline:
     """The moment, in seconds of the monotonic clock, by which a call must have its answer."""
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pointsman_server.domain.events import FinishReason, SafetyRating, TokenLogprob
 from pointsman_server.domain.request import Part
 from pointsman_server.domain.usage import Usage
+from pointsman_server.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Candidate:
     """One of the answers to a call."""
 
@@ -22,7 +21,7 @@ class Candidate:
     safety: tuple[SafetyRating, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Answer:
     """What a unary caller gets, apart from how it was routed."""
 

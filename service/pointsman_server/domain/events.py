@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
 from pointsman_server.domain.request import Citation, Part, ReasoningKind
 from pointsman_server.domain.usage import Usage
+from pointsman_server.values import value
 
 
 class FinishReason(enum.Enum):
@@ -31,7 +31,7 @@ class DeltaKind(enum.Enum):
     PART = "PART"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TokenLogprob:
     """One token with its natural-log probability and the alternatives to it."""
 
@@ -41,7 +41,7 @@ class TokenLogprob:
     top: tuple[TokenLogprob, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class SafetyRating:
     """A provider's judgement of content, in its own words."""
 
@@ -51,7 +51,7 @@ class SafetyRating:
     explanation: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Opened:
     """The upstream named its answer; it has not produced content yet."""
 
@@ -64,7 +64,7 @@ class Opened:
     upstream_request_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Delta:
     """An increment of one part of one candidate. Parts are numbered from 0 in the order of their first delta."""
 
@@ -101,7 +101,7 @@ class Delta:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Finished:
     """A candidate ended."""
 
@@ -113,7 +113,7 @@ class Finished:
     safety: tuple[SafetyRating, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class UsageReport:
     """Tokens so far; a running total, so the last one counts."""
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from pointsman_server.values import value
 
 
 class Role(enum.Enum):
@@ -41,14 +43,14 @@ class MediaDetail(enum.Enum):
     AUTO = "AUTO"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Text:
     """Visible text."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Reasoning:
     """A model's thinking."""
 
@@ -56,7 +58,7 @@ class Reasoning:
     kind: ReasoningKind | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ToolCall:
     """A call that the model asks for; `arguments_json` is the text of a JSON object."""
 
@@ -65,7 +67,7 @@ class ToolCall:
     arguments_json: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ToolResult:
     """What a tool gave back; its parts are text or media."""
 
@@ -75,7 +77,7 @@ class ToolResult:
     is_error: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Media:
     """An image, audio or file, by URL or inline; exactly one of `url` and `data` is set."""
 
@@ -87,14 +89,14 @@ class Media:
     filename: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Refusal:
     """The model's own refusal, where the provider tells it apart from text."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ProviderPart:
     """A part that only one dialect knows, as that dialect's JSON."""
 
@@ -105,7 +107,7 @@ class ProviderPart:
 Content = Text | Reasoning | ToolCall | ToolResult | Media | Refusal | ProviderPart
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Citation:
     """A source for a span of text; `start` and `end` count characters of the part's text."""
 
@@ -116,7 +118,7 @@ class Citation:
     document_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Part:
     """One piece of a message."""
 
@@ -127,7 +129,7 @@ class Part:
     cache_breakpoint: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Message:
     """One turn."""
 
@@ -136,28 +138,28 @@ class Message:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Conversation:
     """Turns, oldest first."""
 
     messages: tuple[Message, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Prompt:
     """Plain text to continue."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TokenIds:
     """Tokens to continue."""
 
     ids: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Tool:
     """A function that the model may call; the schema is the text of a JSON Schema object, or empty."""
 
@@ -175,7 +177,7 @@ class ToolChoiceMode(enum.Enum):
     REQUIRED = "REQUIRED"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ToolChoice:
     """How tools are used; an empty list of allowed tools allows all."""
 
@@ -219,7 +221,7 @@ class Verbosity(enum.Enum):
     HIGH = "HIGH"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ReasoningConfig:
     """How the model thinks; None everywhere leaves it to the provider."""
 
@@ -230,7 +232,7 @@ class ReasoningConfig:
     summary: ReasoningSummary | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Generation:
     """Sampling and length; None is unset, which is not the provider's zero."""
 
@@ -253,7 +255,7 @@ class Generation:
     logit_bias: Mapping[int, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class JsonSchema:
     """Output that satisfies a JSON Schema (its text)."""
 
@@ -263,26 +265,26 @@ class JsonSchema:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class JsonObject:
     """Output that is some JSON object."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Regex:
     """Output that matches a regular expression."""
 
     pattern: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Grammar:
     """Output that a grammar derives."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Choice:
     """Output that is one of these."""
 
@@ -309,7 +311,7 @@ class OnInterrupt(enum.Enum):
     CONTINUE = "CONTINUE"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Fallback:
     """Where to go when the model's own targets are used up: another model, or one backend."""
 
@@ -317,7 +319,7 @@ class Fallback:
     backend: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RoutingOptions:
     """The caller's say in routing."""
 
@@ -337,7 +339,7 @@ class RoutingOptions:
     on_interrupt: OnInterrupt | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class StreamOptions:
     """How a stream is told."""
 
@@ -356,7 +358,7 @@ class CacheMode(enum.Enum):
     READ_WRITE = "READ_WRITE"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class CacheControl:
     """The caller's say in caching."""
 
@@ -366,7 +368,7 @@ class CacheControl:
     prefix_cache_salt: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ProviderOptions:
     """Fields and headers for one dialect; `body_json` is the text of a JSON object, or empty."""
 
@@ -374,7 +376,7 @@ class ProviderOptions:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Call:
     """A whole request, decoded."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+
+from pointsman_server.values import value
 
 
 class UsageSource(enum.Enum):
@@ -13,7 +14,7 @@ class UsageSource(enum.Enum):
     ESTIMATED = "ESTIMATED"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Usage:
     """Tokens of one answer; None means not reported, which is not 0.
 
@@ -29,7 +30,7 @@ class Usage:
     source: UsageSource = UsageSource.REPORTED
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Cost:
     """Money in billionths of the currency's unit, rounded once per call."""
 
@@ -37,7 +38,7 @@ class Cost:
     currency: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Warning:
     """Something that the caller asked for and did not get as asked."""
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from pointsman_server.context import Target
 from pointsman_server.domain import Call, Warning
 from pointsman_server.routing.fleet import BackendBook
+from pointsman_server.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TargetView:
     """One target of a model as routing sees it."""
 
@@ -24,7 +24,7 @@ class TargetView:
     """What of a call it cannot honour."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class ModelView:
     """One model as routing sees it."""
 
@@ -67,7 +67,7 @@ class Candidate(NamedTuple):
         return f"fallback {self.fallback}: {order}" if self.fallback else order
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Plan:
     """Where a call may go, best first."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
@@ -18,6 +17,7 @@ from pointsman_server.server.codec.enums import PB_FINISH_REASONS, PB_REASONS
 from pointsman_server.server.codec.routing import encode_attempts
 from pointsman_server.server.codec.scalars import encode_duration, i32
 from pointsman_server.server.reasons import ROWS, Row
+from pointsman_server.values import value
 
 DOMAIN = "pointsman"
 MAX_STATUS_BYTES = 3072
@@ -30,7 +30,7 @@ _MAX_WORD = 128
 _MIN_WAIT_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Ending:
     """A call that failed, as far as its caller may know."""
 

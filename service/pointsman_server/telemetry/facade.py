@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from pointsman_server.context import Attempt, AttemptRecord, CallContext, RoutingReport, Span
 from pointsman_server.errors import Reason
+from pointsman_server.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class CallRecord:
     """How one RPC ended, for its access line, its metrics and its span; made once per call by the server room."""
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
+
+from pointsman_server.values import value
 
 Headers = Mapping[str, str]
 """Header names are lower-case; of a repeated header the first value stands."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class HTTPRequest:
     """One request, complete: absolute URL, all headers that matter, the body's bytes."""
 
@@ -21,7 +23,7 @@ class HTTPRequest:
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class BodyLimits:
     """Bounds on what an upstream may send."""
 
@@ -79,7 +81,7 @@ class Transport(Protocol):
         """Close the pool; requests in flight break."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class TransportOptions:
     """How one backend is reached."""
 

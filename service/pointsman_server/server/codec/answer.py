@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 
 from pointsman import v1 as pb
@@ -14,9 +12,10 @@ from pointsman_server.server.codec.content import encode_part
 from pointsman_server.server.codec.enums import PB_FINISH_REASONS, PB_USAGE_SOURCES
 from pointsman_server.server.codec.routing import encode_routing
 from pointsman_server.server.codec.scalars import encode_time, i64
+from pointsman_server.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Identity:
     """What an answer is called where its provider gave it no name of its own."""
 
