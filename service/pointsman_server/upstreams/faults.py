@@ -229,8 +229,9 @@ def provider_error(
         upstream=UpstreamFault(
             http_status=upstream.http_status,
             stream_status=upstream.stream_status,
-            code=bounded_word(said.code),
-            type=bounded_word(said.type),
+            # Some servers put whole sentences there.
+            code=bounded_word(bounded_message(said.code)),
+            type=bounded_word(bounded_message(said.type)),
             message=message,
             request_id=upstream.request_id,
             response_id=upstream.response_id,
