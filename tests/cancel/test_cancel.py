@@ -161,6 +161,23 @@ async def test_deadline_while_waiting_for_a_place():
     rig.assert_idle()
 
 
+async def test_deadline_while_a_retry_waits_for_a_place():
+    """The deadline is told also when a retry waits: it is the caller's time that ran out, not the first failure."""
+
+    class Endless(Places):
+        async def take(self, candidates, max_wait_s):
+            return await super().take(candidates, max_wait_s + 100)
+
+    rig = Rig({"b": [HANGS["open"]], "a": [refused(Reason.UPSTREAM_UNREACHABLE)]}, places=Endless,
+              backends={"b": {"max_concurrency": 1}})  # fmt: skip
+    busy = asyncio.create_task(rig.failure(timeout_s=90, allow_backends=("b",)))
+    await asyncio.sleep(0)
+    assert (await rig.failure(timeout_s=5)).reason is Reason.DEADLINE_EXCEEDED
+    assert rig.reasons == [Reason.UPSTREAM_UNREACHABLE]
+    await busy
+    rig.assert_idle()
+
+
 async def test_a_place_that_comes_with_the_cancellation():
     """A place that is handed over in the moment of the cancellation goes on to the next who waits."""
     rig = Rig({"a": [HANGS["open"], served()]}, clock=FakeClock(autojump=False), backends=ONE)

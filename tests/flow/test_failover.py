@@ -60,7 +60,7 @@ async def test_after_content(reason):
 
 
 @given(st.integers(1, 50), st.booleans())
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_prefix_once(pieces, unary):
     """A backend that dies after k tokens: a stream is that prefix and one attempt, a unary call is served elsewhere."""
 

@@ -56,6 +56,7 @@ async def test_wait_is_bounded(timeout_s, asked_s, waited_s):
     began = rig.clock.now()
     error = await rig.failure(timeout_s=timeout_s, max_queue_time_s=asked_s)
     assert error.reason is Reason.QUEUE_TIMEOUT
+    assert not rig.book("a")._waiters
     assert error.retry_after_s >= 1
     assert rig.clock.now() - began == pytest.approx(waited_s)
     await busy
@@ -160,3 +161,31 @@ async def test_queue_timeout_is_no_attempt():
         report = run.report()
     assert (report.attempts, report.served) == ((), None)
     await busy
+
+
+async def test_all_waits_of_a_call_together():
+    """A call that waits for a place twice does not wait longer in all than it may wait once."""
+    rig = Rig({"a": [slow(0.75), [Wait(0.1), *refused(Reason.UPSTREAM_UNAVAILABLE)], [Hang()]]}, backends=ONE)
+    first = asyncio.create_task(rig.generate())
+    await asyncio.sleep(0)
+    second = asyncio.create_task(rig.failure())
+    await asyncio.sleep(0)
+    third = asyncio.create_task(rig.failure(timeout_s=20))
+    error = await second
+    assert error.reason is Reason.UPSTREAM_UNAVAILABLE
+    backoff_s = 0.1
+    assert rig.clock.now() <= 1000 + 0.75 + 0.1 + backoff_s + 0.25 + 0.001
+    await asyncio.gather(first, third)
+    rig.assert_idle()
+
+
+async def test_an_attempt_that_cannot_begin():
+    """Should our own code fail between a place and its attempt, the place is free again."""
+    rig = Rig({"a": [served()]}, backends=ONE)
+    start = rig.telemetry.start_attempt
+    rig.telemetry.start_attempt = lambda parent, attempt: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        await rig.generate()
+    rig.assert_idle()
+    rig.telemetry.start_attempt = start
+    await rig.generate()

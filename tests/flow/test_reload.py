@@ -188,6 +188,20 @@ async def test_catalog_states():
     assert set(catalog(rig).states().values()) == {ModelState.AVAILABLE}
 
 
+async def test_a_probe_is_a_hope():
+    """A backend whose probe is under way counts as one that takes calls."""
+    rig = Rig({"a": [*[refused(UNAVAILABLE)] * 5, SLOW]}, clock=FakeClock(autojump=False))
+    for _ in range(5):
+        await rig.failure(max_attempts=1)
+    assert catalog(rig).states() == {"m": ModelState.UNAVAILABLE}
+    rig.clock.advance(34)
+    call = asyncio.create_task(rig.generate())
+    await rig.clock.settle()
+    assert catalog(rig).states() == {"m": ModelState.AVAILABLE}
+    rig.clock.let_go()
+    await call
+
+
 async def test_catalog_of_backends():
     """Operators see what is in flight and why a backend takes no calls, until when on the wall clock."""
     rig = Rig({"a": [refused(UNAVAILABLE)] * 1, "b": [[Hang()]]}, models={"m": {"targets": [{"backend": "a"}]},

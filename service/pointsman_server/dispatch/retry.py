@@ -18,7 +18,7 @@ _UNKNOWN_WAIT_S = 1.0
 """Told to a caller whom nobody can say when a backend takes calls again."""
 _ENDLESS_TOKENS = 1 << 62
 _ROUNDING_S = 0.001
-"""Added to a wait for a pause to end, so that it has ended."""
+"""Added to a wait for the end of a pause, so that it has ended although timers may fire early."""
 
 
 @dataclass(frozen=True, slots=True)

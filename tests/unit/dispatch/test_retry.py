@@ -3,7 +3,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pointsman_server.dispatch.retry import RetryRules, Walk
@@ -128,7 +128,9 @@ def test_another_model_of_the_same_backend():
     assert step.candidates[0].view.target.model == "other"
     trip = Trip(target("a", at=one), target("a", model="third", at=one))
     trip.walk.began(trip.plan.candidates[0])
-    assert not trip.walk.after(ServiceError(Reason.UPSTREAM_UNREACHABLE, ""), 0, 60).free
+    step = trip.walk.after(ServiceError(Reason.UPSTREAM_UNREACHABLE, ""), 0, 60)
+    assert step.candidates[0].view.target.model == "third"
+    assert not step.free
 
 
 def test_overflow_goes_only_to_larger():
@@ -192,6 +194,7 @@ def test_a_named_wait_without_a_pause():
 
 
 @given(st.integers(0, 2**32))
+@settings(deadline=None)
 def test_backoff(seed):
     """Between attempts at tried backends there is full jitter, doubling up to the cap."""
     trip = Trip(target("a"), max_attempts=9, max_ejected_share=0)
@@ -221,6 +224,30 @@ def test_the_end_of_an_ejection_is_not_waited_for():
         fail(trip.at.book, UNAVAILABLE, 0)
     trip.begin(trip.fail(UNAVAILABLE))
     assert names(trip.fail(UNAVAILABLE)) == ["b"]
+    alone = Trip(target("a"), max_ejected_share=1)
+    for _ in range(5):
+        fail(alone.walk.first(0).candidates[0].view.book, UNAVAILABLE, 0)
+    alone.walk.began(alone.plan.candidates[0])
+    assert alone.walk.after(ServiceError(UNAVAILABLE, ""), 0, 60) is None
+
+
+class Least(Random):
+    """Always the least."""
+
+    def random(self):
+        return 0.0
+
+
+@given(st.floats(0, 1e6), st.floats(0.001, 50))
+@settings(deadline=None)
+def test_a_pause_is_over_when_it_was_waited_for(now, asked_s):
+    """However the numbers round, a wait for the end of a pause ends after it."""
+    view = target("a")
+    walk = Walk(plan(view), RetryRules(), Least(1))
+    walk.began(walk.first(now).candidates[0])
+    fail(view.book, LIMITED, now, retry_after_s=asked_s)
+    step = walk.after(ServiceError(LIMITED, "", retry_after_s=asked_s), now, 60)
+    assert view.book.block("m", now + step.delay_s) is None
 
 
 def test_the_least_tried():
@@ -273,6 +300,7 @@ def test_still_open():
 
 
 @given(st.lists(st.sampled_from(list(Reason)), max_size=12), st.integers(1, 5), st.integers(0, 2**32))
+@settings(deadline=None)
 def test_any_walk(reasons, max_attempts, seed):
     """Whatever fails how: bounded attempts, nothing after a reason that stands, no wait beyond the deadline."""
     trip = Trip(target("a", limit=5), target("b", limit=9), target("c"), max_attempts=max_attempts)

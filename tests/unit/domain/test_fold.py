@@ -4,7 +4,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pointsman_server.domain import (
@@ -196,6 +196,7 @@ def told(events):
 
 
 @given(answers(), st.integers())
+@settings(deadline=None)
 def test_splitting_changes_nothing(events, seed):
     """However a provider cuts its deltas, the answer is the same."""
     rng = Random(seed)
@@ -203,6 +204,7 @@ def test_splitting_changes_nothing(events, seed):
 
 
 @given(answers(), st.integers())
+@settings(deadline=None)
 def test_merging_changes_nothing(events, seed):
     """However neighbours are merged on the way, the answer is the same."""
     rng = Random(seed)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from random import Random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pointsman_server.routing.breaker import Breaker, BreakerState, EjectionRules
@@ -161,6 +161,7 @@ def test_other_rules():
 
 
 @given(st.lists(st.tuples(st.sampled_from(["begin", "ok", "bad", "nothing"]), st.floats(0, 40)), max_size=80))
+@settings(deadline=None)
 def test_never_two_probes(steps):
     """Whatever happens in whatever order, at most one probe is under way and a free one is always found."""
     one, now, running = breaker(), 0.0, []
@@ -183,6 +184,7 @@ def test_never_two_probes(steps):
 
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.booleans()), max_size=60))
+@settings(deadline=None)
 def test_window_counts(steps):
     """The window holds what a list of the same events holds, but for the tenth that is under way."""
     window, now, events = FailureWindow(10), 100.0, []

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections import Counter
 from random import Random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pointsman_server.routing.policies import POLICIES, least_outstanding, round_robin, weighted
@@ -21,6 +21,7 @@ def group(n):
 
 
 @given(st.integers(1, 8), st.integers(0, 1000), seeds, st.sampled_from(sorted(POLICIES)))
+@settings(deadline=None)
 def test_every_target_once(n, turn, seed, policy):
     """Each policy orders all targets of a group, each once, and changes nothing."""
     targets = group(n)
@@ -30,6 +31,7 @@ def test_every_target_once(n, turn, seed, policy):
 
 
 @given(st.integers(1, 8), st.integers(0, 1000))
+@settings(deadline=None)
 def test_round_robin_is_exact(n, start):
     """Over any n turns in a row each is first exactly once."""
     targets = group(n)
@@ -38,6 +40,7 @@ def test_round_robin_is_exact(n, start):
 
 
 @given(st.integers(3, 7), st.integers(0, 6))
+@settings(deadline=None)
 def test_round_robin_without_one(n, missing):
     """What a target that is out would have taken is shared by all others alike."""
     targets, out = group(n), f"b{missing % n}"
@@ -48,6 +51,7 @@ def test_round_robin_without_one(n, missing):
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=5), seeds)
+@settings(deadline=None)
 def test_weighted_proportions(weights, seed):
     """Each is first in proportion to its weight; weight 0 never, not even as the last."""
     targets = [target(f"b{i}", weight=weight) for i, weight in enumerate(weights)]
@@ -63,6 +67,7 @@ def test_weighted_proportions(weights, seed):
 
 
 @given(st.lists(st.integers(0, 50), min_size=3, max_size=8, unique=True), seeds)
+@settings(deadline=None)
 def test_least_outstanding_never_the_most_loaded(loads, seed):
     """Of three or more the most loaded is never first; the others follow by load."""
     targets = group(len(loads))
