@@ -100,3 +100,10 @@ def test_nothing_is_missing_without_opentelemetry(fake):
     )
     assert done.stdout == "You said: x\n"
     assert "traceparent" not in fake.seen[0].metadata
+
+
+def test_a_context_that_the_caller_passes_itself_is_the_one_that_travels(fake, asker):
+    """Two would be none: the server could not tell which is meant."""
+    own = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    asker.generate("x", model="small", metadata={"traceparent": own})
+    assert fake.seen[0].metadata["traceparent"] == own

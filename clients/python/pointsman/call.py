@@ -57,8 +57,10 @@ class Caller:
         if self.api_key is not None:
             own["authorization"] = f"Bearer {read_key(self.api_key)}"
         span = start_span(service, method, target=self.target, model=model)
-        span.inject(own)
-        extra = metadata.items() if isinstance(metadata, Mapping) else metadata
+        extra = tuple(metadata.items() if isinstance(metadata, Mapping) else metadata)
+        if not any(key == "traceparent" for key, _ in (*self.metadata, *extra)):
+            # A context that the caller passes itself is its decision; two would be none.
+            span.inject(own)
         return PreparedCall(
             request_id=known_id,
             timeout_s=default if timeout_s is None else timeout_s,
