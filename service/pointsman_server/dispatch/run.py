@@ -29,8 +29,9 @@ from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.routing.plan import Candidate, Plan
 from pointsman_server.routing.router import pick
 
-_MIN_ATTEMPT_S = 0.01
-"""With less than this left no upstream is asked: it could not answer in time."""
+_MIN_ATTEMPT_S = 0.011
+"""With less than this left no upstream is asked: it could not answer in time. Ten milliseconds, and what gRPC's own
+rounding of a deadline adds to them."""
 _QUEUE_SHARE = 0.1
 """Of what is left of a deadline, for waiting."""
 
