@@ -51,7 +51,7 @@ class Table:
         """The table as Markdown."""
         lines = [
             "# Results", "",
-            f"Made by `{command}` on {os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}.",
+            f"Made by `{command}`: {os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}.",
             "Ratios are CPU time of the gateway process to that of the bare relay (`bench/relay.py`) in the same run;",
             "medians of alternating rounds.", "",
             "| figure | measured | bound | held |", "|---|---|---|---|",
@@ -73,7 +73,10 @@ def _config(upstream: int, listen: int, ops: int) -> str:
         "telemetry:", "  sample_ratio: 0.01", "  log_level: info",
         f"  otlp: {{endpoint: 'http://127.0.0.1:{upstream}'}}",
         "backends:",
-        *(f"  {name}: {{provider: openai_compatible, url: 'http://127.0.0.1:{upstream}/{path}'}}" for name, path in backends.items()),
+        *(
+            f"  {name}: {{provider: openai_compatible, url: 'http://127.0.0.1:{upstream}/{path}'}}"
+            for name, path in backends.items()
+        ),
         "models:",
         *(f"  {name}: {{targets: [{{backend: {name}}}]}}" for name in backends),
     ]  # fmt: skip
@@ -82,7 +85,7 @@ def _config(upstream: int, listen: int, ops: int) -> str:
 
 @contextlib.contextmanager
 def _gateways(folder: Path, upstream: int) -> Iterator[tuple[dict[str, Gateway], float]]:
-    """The service and its rivals, all at once, idle but for the one that is measured; and the service's start-up time."""
+    """The service and its rivals, idle but for the one that is measured; and the service's start-up time."""
     with contextlib.ExitStack() as stack:
         found: dict[str, Gateway] = {}
         for name, path, window in (
@@ -108,6 +111,9 @@ def _gateways(folder: Path, upstream: int) -> Iterator[tuple[dict[str, Gateway],
         yield found, started_s
 
 
+Run = Callable[[Gateway], dict[str, object]]
+
+
 def _cost(gateway: Gateway, run: Callable[[Gateway], dict[str, object]], per: str) -> float:
     """CPU microseconds of the gateway per unit of work."""
     before = cpu_s(gateway.pid)
@@ -119,8 +125,8 @@ def _cost(gateway: Gateway, run: Callable[[Gateway], dict[str, object]], per: st
 
 
 def _ratio(
-    table: Table, what: str, bound: float, sides: tuple[Gateway, Gateway],
-    runs: tuple[Callable[[Gateway], dict[str, object]], Callable[[Gateway], dict[str, object]]], *, per: str, rounds: int,
+    table: Table, what: str, bound: float, sides: tuple[Gateway, Gateway], runs: tuple[Run, Run], *,
+    per: str, rounds: int,
 ) -> None:  # fmt: skip
     """Alternate both sides; the median of each round's ratio counts."""
     ours, theirs = [], []

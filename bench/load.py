@@ -1,4 +1,4 @@
-"""The load: a gRPC client in a process of its own. `python -m bench.load KIND TARGET KEY [NUMBERS]` prints one JSON object.
+"""The load: a gRPC client in a process of its own. `python -m bench.load KIND TARGET KEY ...` prints a JSON object.
 
 unary TARGET KEY SECONDS CONCURRENCY      closed loop
 calls TARGET KEY COUNT CONCURRENCY        closed loop, so many calls

@@ -61,7 +61,7 @@ class Relay(v1.InferenceServiceServicer):
         reply.usage.output_tokens = usage["completion_tokens"]
         return reply
 
-    async def StreamGenerate(self, request: v1.GenerateRequest, context: grpc.aio.ServicerContext) -> None:  # noqa: N802
+    async def StreamGenerate(self, request: v1.GenerateRequest, context: grpc.aio.ServicerContext) -> None:
         headers = {"content-type": "application/json"}
         sequence = 0
         async with self._http().post(

@@ -42,7 +42,8 @@ def _chunk(data: bytes) -> bytes:
 
 _ROLE = _chunk(_event({"role": "assistant", "content": ""}))
 _TOKEN = _chunk(_event({"content": "token "}))
-_USAGE = b'data: {"id":"chatcmpl-bench","choices":[],"usage":{"prompt_tokens":12,"completion_tokens":20,"total_tokens":32}}'
+_TOKENS = b'{"prompt_tokens":12,"completion_tokens":20,"total_tokens":32}'
+_USAGE = b'data: {"id":"chatcmpl-bench","choices":[],"usage":' + _TOKENS + b"}"
 _TAIL = _chunk(_event({}, "stop")) + _chunk(_USAGE + b"\n\n") + _chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
 
 closed: list[float] = []

@@ -23,7 +23,9 @@ def test_an_example_is_a_configuration_without_faults(example, tmp_path):
     file = tmp_path / "pointsman.yaml"
     file.write_text(text, encoding="utf-8")
     environment, out = {"OPENAI_API_KEY": "sk-for-this-test"}, io.StringIO()
-    assert check_config(file, environment=environment, known_providers=PROVIDERS, out=out) == 0, out.getvalue()
+    assert check_config(file, environment=environment, known_providers=PROVIDERS, out=out) == 0, (
+        out.getvalue()
+    )
 
 
 def test_there_are_examples():

@@ -91,53 +91,58 @@ def fill_conversation(conversation: pb.Conversation) -> None:
     conversation.messages.add(role=pb.ROLE_DEVELOPER)
 
 
+def _whole_conversation():
+    d = domain
+    return d.Conversation(
+        (
+            d.Message(d.Role.SYSTEM, (d.Part(d.Text("be kind"), cache_breakpoint=True),)),
+            d.Message(
+                d.Role.ASSISTANT,
+                (
+                    d.Part(d.Reasoning("hm", d.ReasoningKind.SUMMARY), b"sig", "anthropic/x"),
+                    d.Part(d.ToolCall("1", "f", "{}")),
+                    d.Part(d.Refusal("no"), citations=(d.Citation(1, 2, "u", "t", "d"),)),
+                    d.Part(d.ProviderPart("x", "{}")),
+                    d.Part(d.Reasoning(""), b"only"),
+                ),
+                "bot",
+            ),
+            d.Message(
+                d.Role.TOOL,
+                (
+                    d.Part(
+                        d.ToolResult(
+                            "1",
+                            "f",
+                            (
+                                d.Part(d.Text("out")),
+                                d.Part(d.Media(d.MediaKind.IMAGE, data=b"png", media_type="image/png")),
+                            ),
+                            is_error=True,
+                        )
+                    ),
+                ),
+            ),
+            d.Message(
+                d.Role.USER,
+                (
+                    d.Part(d.Media(d.MediaKind.IMAGE, "https://x/y.png", detail=d.MediaDetail.HIGH)),
+                    d.Part(d.Media(d.MediaKind.AUDIO, data=b"wav", media_type="audio/wav")),
+                    d.Part(d.Media(d.MediaKind.FILE, "https://x/z.pdf", filename="z.pdf")),
+                ),
+            ),
+            d.Message(d.Role.DEVELOPER, ()),
+        )
+    )
+
+
 def test_every_field_reaches_the_call():
     """A request with every field set decodes to a call with every field set, value by value."""
     call = decode_call(whole_request())
     d = domain
     assert call == d.Call(
         model="chat",
-        input=d.Conversation(
-            (
-                d.Message(d.Role.SYSTEM, (d.Part(d.Text("be kind"), cache_breakpoint=True),)),
-                d.Message(
-                    d.Role.ASSISTANT,
-                    (
-                        d.Part(d.Reasoning("hm", d.ReasoningKind.SUMMARY), b"sig", "anthropic/x"),
-                        d.Part(d.ToolCall("1", "f", "{}")),
-                        d.Part(d.Refusal("no"), citations=(d.Citation(1, 2, "u", "t", "d"),)),
-                        d.Part(d.ProviderPart("x", "{}")),
-                        d.Part(d.Reasoning(""), b"only"),
-                    ),
-                    "bot",
-                ),
-                d.Message(
-                    d.Role.TOOL,
-                    (
-                        d.Part(
-                            d.ToolResult(
-                                "1",
-                                "f",
-                                (
-                                    d.Part(d.Text("out")),
-                                    d.Part(d.Media(d.MediaKind.IMAGE, data=b"png", media_type="image/png")),
-                                ),
-                                is_error=True,
-                            )
-                        ),
-                    ),
-                ),
-                d.Message(
-                    d.Role.USER,
-                    (
-                        d.Part(d.Media(d.MediaKind.IMAGE, "https://x/y.png", detail=d.MediaDetail.HIGH)),
-                        d.Part(d.Media(d.MediaKind.AUDIO, data=b"wav", media_type="audio/wav")),
-                        d.Part(d.Media(d.MediaKind.FILE, "https://x/z.pdf", filename="z.pdf")),
-                    ),
-                ),
-                d.Message(d.Role.DEVELOPER, ()),
-            )
-        ),
+        input=_whole_conversation(),
         generation=d.Generation(
             9, 0.0, 0.5, ("END",),
             d.ReasoningConfig(
