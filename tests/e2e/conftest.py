@@ -1,6 +1,9 @@
 """Two engines for the whole run, and a server for each test that asks for one."""
 
 import asyncio
+import os
+import shutil
+import subprocess
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,10 @@ from tests.e2e.parts import ROOT, Engine, Service, two_engines
 from tools.engine import EngineMissing, weights
 
 HERE = Path(__file__).parent
+MODULES = {
+    "grpcurl": "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3",
+    "ghz": "github.com/bojand/ghz/cmd/ghz@v0.121.0",
+}
 
 StartService = Callable[[Mapping[str, Any]], Awaitable[Service]]
 
@@ -74,6 +81,28 @@ async def service(engines: tuple[Engine, Engine], start_service: StartService) -
     return await start_service(two_engines(*engines))
 
 
-def cached_bin() -> Path:
-    """Where tools land that a Go toolchain builds for these tests."""
-    return ROOT / ".cache" / "bin"
+def tool(name: str) -> str:
+    """The program: from PATH, or built once where a Go toolchain is at hand. Skips where neither is."""
+    folder = ROOT / ".cache" / "bin"
+    if found := shutil.which(name) or shutil.which(name, path=str(folder)):
+        return found
+    if not (go := shutil.which("go")):
+        pytest.skip(f"{name} is not on PATH, and there is no Go toolchain to build it with")
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [go, "install", MODULES[name]]
+    built = subprocess.run(
+        command, env={**os.environ, "GOBIN": str(folder)}, capture_output=True, text=True, check=False
+    )
+    if built.returncode:
+        pytest.skip(f"{name} is not on PATH and could not be built: {built.stderr[-500:]}")
+    return str(folder / name)
+
+
+@pytest.fixture(scope="session")
+def grpcurl() -> str:
+    return tool("grpcurl")
+
+
+@pytest.fixture(scope="session")
+def ghz() -> str:
+    return tool("ghz")

@@ -2,49 +2,14 @@
 
 import asyncio
 import json
-import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import cached_bin
 from tests.e2e.parts import QUESTION
 
-MODULES = {
-    "grpcurl": "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3",
-    "ghz": "github.com/bojand/ghz/cmd/ghz@v0.121.0",
-}
 CONVERSATION = {"messages": [{"role": "ROLE_USER", "parts": [{"text": QUESTION}]}]}
 GENERATE = "pointsman.v1.InferenceService/Generate"
-
-
-def tool(name: str) -> str:
-    """The program: from PATH, or built once where a Go toolchain is at hand. Skips where neither is."""
-    folder = cached_bin()
-    if found := shutil.which(name) or shutil.which(name, path=str(folder)):
-        return found
-    if not (go := shutil.which("go")):
-        pytest.skip(f"{name} is not on PATH, and there is no Go toolchain to build it with")
-    folder.mkdir(parents=True, exist_ok=True)
-    command = [go, "install", MODULES[name]]
-    built = subprocess.run(
-        command, env={**os.environ, "GOBIN": str(folder)}, capture_output=True, text=True, check=False
-    )
-    if built.returncode:
-        pytest.skip(f"{name} is not on PATH and could not be built: {built.stderr[-500:]}")
-    return str(folder / name)
-
-
-@pytest.fixture(scope="session")
-def grpcurl() -> str:
-    return tool("grpcurl")
-
-
-@pytest.fixture(scope="session")
-def ghz() -> str:
-    return tool("ghz")
 
 
 async def run(*command: str | Path) -> str:
