@@ -96,6 +96,11 @@ class Attempt:
     trace_headers: Mapping[str, str] = field(default_factory=dict)
     """Empty unless the backend is marked as ours."""
 
+    @property
+    def request_id(self) -> str:
+        """The call's own id, the same on every span and line; the nonce behind it holds no hyphen."""
+        return self.upstream_id.rpartition("-")[0]
+
 
 @value(frozen=True, slots=True)
 class AttemptRecord:

@@ -80,6 +80,7 @@ async def test_one_trace_from_the_caller_to_both_backends(
     )
     assert [span.kind for span in attempts] == ["CLIENT", "CLIENT"]
     assert [span.error for span in attempts] == [True, False]
+    assert {span.attributes["router.request_id"] for span in (server, *attempts)} == {REQUEST_ID}
     assert {span.trace_id for span in spans} == {root.trace_id}
     check_attempts(attempts, stream=stream)
     assert server.attributes["router.request_id"] == REQUEST_ID

@@ -53,6 +53,9 @@ class Log:
         self._clock = clock
         self._redactor = redactor
         self._logger = self._at(level)
+        self._least = LEVELS[level]
+        self._second = -1
+        self._stamp = ""
 
     def _at(self, level: str) -> structlog.typing.FilteringBoundLogger:
         logger: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
@@ -61,15 +64,26 @@ class Log:
             wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
             context_class=dict,
         )
-        return logger
+        # Bound here: the lazy proxy that wrap_logger returns binds anew for every line.
+        return logger.bind()
 
     def set_level(self, level: str) -> None:
         """The least that is written from now on."""
         self._logger = self._at(level)
+        self._least = LEVELS[level]
 
     def line(self, level: str, event: str, fields: Mapping[str, object]) -> None:
         """Write one line; None values are left out."""
         getattr(self._logger, level)(event, **fields)
+
+    def access(self, level: str, fields: Mapping[str, object]) -> None:
+        """Write the line of a call: the same form, straight to the sink, since every call writes one.
+
+        `fields` MUST be those of `records.access_fields`: names of the table, values that are bounded where they
+        are made and hold no free text, nothing that is None.
+        """
+        if LEVELS[level] >= self._least:
+            self._write(render({"time": self._time(), "level": level, "event": "call", **fields}))
 
     def _finish(self, logger: object, level: str, fields: MutableMapping[str, Any]) -> bytes:
         line: dict[str, Any] = {"time": self._time(), "level": level, "event": fields.pop("event")}
@@ -89,11 +103,12 @@ class Log:
         return value if len(value) <= MAX_TEXT else value[:MAX_TEXT] + "..."
 
     def _time(self) -> str:
-        return (
-            datetime.fromtimestamp(self._clock.wall(), UTC)
-            .isoformat(timespec="milliseconds")
-            .replace("+00:00", "Z")
-        )
+        wall = self._clock.wall()
+        second = int(wall)
+        if second != self._second:
+            self._second = second
+            self._stamp = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return f"{self._stamp}.{int((wall - second) * 1000):03d}Z"
 
 
 class _Lines:

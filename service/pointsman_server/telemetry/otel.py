@@ -186,9 +186,9 @@ class OtelTelemetry:
                 span.set(name, value)
         span.end(error_type="" if record.reason is None else record.reason.value, code=record.code)
         if record.reason is Reason.INTERNAL:
-            self._log.line("error", "call", access_fields(record))
+            self._log.access("error", access_fields(record))
         elif self._access_log:
-            self._log.line("info", "call", access_fields(record))
+            self._log.access("info", access_fields(record))
 
     def _count_call(self, record: CallRecord) -> None:
         self._rpc_duration.observe((record.context.method, record.code), record.duration_s)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pointsman_server.context import Attempt, AttemptRecord, RoutingReport
-from pointsman_server.domain import Conversation, JsonObject, JsonSchema
+from pointsman_server.domain import Conversation, JsonObject, JsonSchema, Usage
 from pointsman_server.errors import Reason
 from pointsman_server.telemetry import conventions as names
 from pointsman_server.telemetry.facade import CallRecord
 from pointsman_server.telemetry.redaction import failure_fields
 
 OK = "OK"
+MAX_NAME = 512
+"""Of a name that comes from outside."""
 Attributes = dict[str, str | int | float | bool | tuple[str, ...]]
 
 
@@ -34,7 +36,7 @@ def provider(attempt: Attempt) -> str:
 
 
 def access_fields(record: CallRecord) -> dict[str, object]:
-    """The access line of one call."""
+    """The access line of one call; what is not known is left out."""
     context = record.context
     fields: dict[str, object] = {
         "request_id": context.request_id,
@@ -42,13 +44,14 @@ def access_fields(record: CallRecord) -> dict[str, object]:
         "method": context.method,
         "principal": context.principal.name,
         "code": record.code,
-        "reason": None if record.reason is None else record.reason.value,
         "duration_ms": milliseconds(record.duration_s),
         "stream": context.stream,
         "peer": context.peer,
         "request_bytes": record.request_bytes,
         "messages_sent": record.messages_sent,
     }
+    if record.reason is not None:
+        fields["reason"] = record.reason.value
     if record.report is not None:
         _add_report(fields, record.report)
     if record.cause is not None:
@@ -57,29 +60,38 @@ def access_fields(record: CallRecord) -> dict[str, object]:
 
 
 def _add_report(fields: dict[str, object], report: RoutingReport) -> None:
-    fields["model"] = report.model
+    # A model that is not here is called what the caller called it.
+    fields["model"] = report.model[:MAX_NAME]
     fields["policy"] = report.policy
     fields["decision"] = report.decision_reason
     fields["attempts"] = [_short(attempt) for attempt in report.attempts]
-    fields["first_token_ms"] = milliseconds(report.first_content_s)
     fields["queue_ms"] = milliseconds(report.queue_s)
+    if report.first_content_s is not None:
+        fields["first_token_ms"] = milliseconds(report.first_content_s)
     if report.fallback_used:
         fields["fallback_used"] = True
     if report.warnings:
-        fields["warnings"] = [warning.field for warning in report.warnings[:16]]
+        fields["warnings"] = [warning.field[:MAX_NAME] for warning in report.warnings[:16]]
     if (served := report.served) is not None:
         fields["backend"] = served.backend
         fields["provider"] = served.provider
         fields["upstream_model"] = served.model
     if report.opened is not None and report.opened.upstream_request_id:
-        fields["upstream_request_id"] = report.opened.upstream_request_id
+        fields["upstream_request_id"] = report.opened.upstream_request_id[:MAX_NAME]
     if (usage := report.usage) is not None:
-        fields["input_tokens"] = usage.input_tokens
-        fields["output_tokens"] = usage.output_tokens
-        fields["cached_tokens"] = usage.cached_input_tokens
+        _add_usage(fields, usage)
     if (cost := report.cost) is not None:
         fields["cost_nanos"] = cost.nanos
         fields["currency"] = cost.currency
+
+
+def _add_usage(fields: dict[str, object], usage: Usage) -> None:
+    if usage.input_tokens is not None:
+        fields["input_tokens"] = usage.input_tokens
+    if usage.output_tokens is not None:
+        fields["output_tokens"] = usage.output_tokens
+    if usage.cached_input_tokens is not None:
+        fields["cached_tokens"] = usage.cached_input_tokens
 
 
 def _short(record: AttemptRecord) -> dict[str, object]:
@@ -130,6 +142,7 @@ def attempt_attributes(attempt: Attempt, address: tuple[str, int] | None) -> Att
         names.PROVIDER: provider(attempt),
         names.REQUEST_MODEL: attempt.target.model,
         names.REQUEST_STREAM: attempt.stream,
+        names.REQUEST_ID: attempt.request_id,
         names.ATTEMPT: attempt.number,
         names.BACKEND: attempt.target.backend,
     }
