@@ -25,7 +25,7 @@ from pointsman_server.dispatch.places import Places
 from pointsman_server.reload import InForce, Reloader, put_in_force
 from pointsman_server.routing.fleet import Fleet
 from pointsman_server.routing.view import BackendState, ModelState
-from pointsman_server.runtime import Runtime, compile_runtime
+from pointsman_server.runtime import Place, Runtime, compile_runtime
 from pointsman_server.server.build import Collaborators, RpcServer, build_admin, build_public, listen_public
 from pointsman_server.server.collaborators import Fault, ReloadOutcome
 from pointsman_server.server.ops_http import Facts, OpsServer
@@ -179,6 +179,7 @@ class Application:
         for task in tuple(self._tasks):
             await _end(task)
         await asyncio.gather(*(place.closed() for place in self._runtime().places.values()))
+        await Place.retired()
         self.telemetry.event("stopped")
         await asyncio.get_running_loop().run_in_executor(None, self.telemetry.shutdown, drain.flush_s)
 

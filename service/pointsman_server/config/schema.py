@@ -242,7 +242,7 @@ class Retry(Section):
     budget_window_s: PositiveSeconds = 10
     """The window of the budget."""
     budget_floor: int = Field(default=3, ge=0, le=1000)
-    """Retries at once that are always allowed."""
+    """Retries at once that are allowed while the share of the calls comes to less."""
     backoff_base_s: PositiveSeconds = 0.1
     """Before the first retry of the same backend: uniformly between 0 and this, doubling."""
     backoff_max_s: PositiveSeconds = 2

@@ -84,7 +84,10 @@ class UpstreamAnswer(Protocol):
         """Seconds that connecting took; None where a connection was reused."""
 
     def __aiter__(self) -> AsyncIterator[Batch]:
-        """Batches until the answer is complete. Raises ServiceError for a fault, also one told after 200."""
+        """Batches until the answer is complete. Raises ServiceError for a fault, also one told after 200.
+
+        MUST be an object that leaving `open` finishes off, not a generator that only its collection would end.
+        """
 
     def pause(self) -> None:
         """Let the kernel hold bytes back until the next batch is asked for."""
