@@ -76,6 +76,9 @@ def bounded_message(text: str) -> str:
 
 def bounded_word(value: object) -> str:
     """A provider's code, type or id as a short string; numbers as their digits, anything else as nothing."""
+    # Nearly all that come.
+    if type(value) is str and len(value) <= MAX_WORD and value.isascii():
+        return value if value.isprintable() else ""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""
     if isinstance(value, int):
@@ -86,11 +89,13 @@ def bounded_word(value: object) -> str:
 
 def whole_number(value: object, most: int = 2**63 - 1) -> int | None:
     """A count from 0; None for anything else. A float that is whole counts."""
-    if isinstance(value, bool):
+    if value is None:
         return None
+    if type(value) is int:
+        return value if 0 <= value <= most else None
     if isinstance(value, float) and math.isfinite(value) and value.is_integer():
-        value = int(value)
-    return value if isinstance(value, int) and 0 <= value <= most else None
+        return int(value) if 0 <= value <= most else None
+    return None
 
 
 def seconds(value: object) -> float | None:

@@ -13,6 +13,11 @@ _PRIVATE_NAMES = (
     "localhost", "local", "internal", "intranet", "lan", "home", "corp", "private", "home.arpa", "localdomain",
     "in-addr.arpa", "ip6.arpa", "onion",
 )  # fmt: skip
+_INNER = tuple(
+    ipaddress.ip_network(network)
+    # Metadata and host services of clouds at addresses that count as global, at least for some versions of Python.
+    for network in ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32")
+)
 _NUMBER = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)\Z", re.ASCII)
 _NAME = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z", re.ASCII)
 _FORBIDDEN = re.compile(r"[\s\\\x00-\x20\x7f]")
@@ -37,7 +42,8 @@ def media_url_fault(url: str) -> str:
         return "must be an http, https or data URL"
     if "@" in parts.netloc:
         return "must not hold user information"
-    return _host_fault(host)
+    # In brackets stands an address, or a form that no client should know.
+    return _address_fault(host) if "[" in parts.netloc and "%" not in host else _host_fault(host)
 
 
 def _host_fault(host: str) -> str:
@@ -48,8 +54,6 @@ def _host_fault(host: str) -> str:
         # Full-width digits and dots become an address in some clients.
         return "must name its host in ASCII"
     host = host.rstrip(".")
-    if ":" in host:
-        return _address_fault(host)
     labels = host.split(".")
     if _NUMBER.match(labels[-1]):
         # What ends in a number is an address to every client, whatever its form: 127.1, 0x7f.1, 017700000001.
@@ -70,7 +74,8 @@ def _address_fault(host: str) -> str:
         inner = address.ipv4_mapped or address.sixtofour or _embedded(address)
         if inner is not None:
             return "must not hide an address in another"
-    return "" if address.is_global and not address.is_multicast else "must not lead into a private network"
+    inside = not address.is_global or address.is_multicast or any(address in network for network in _INNER)
+    return "must not lead into a private network" if inside else ""
 
 
 def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
