@@ -1,0 +1,54 @@
+"""Calls and attempts for the tests of this room."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pointsman_server.context import Attempt, Target
+from pointsman_server.domain import Call, Content, Conversation, Message, Part, Role, Text
+from pointsman_server.domain.fold import Fold
+from pointsman_server.transport.contract import BodyLimits
+from pointsman_server.upstreams.openai.adapter import OpenAIAdapter
+from pointsman_server.upstreams.profiles import Profile
+
+MEBIBYTE = 1024 * 1024
+
+
+def said(*contents: Content | Part | str, role: Role = Role.USER, name: str = "") -> Message:
+    """One turn."""
+    parts = tuple(
+        part if isinstance(part, Part) else Part(Text(part) if isinstance(part, str) else part)
+        for part in contents
+    )
+    return Message(role, parts, name)
+
+
+def asked(*messages: Message | str, **fields: Any) -> Call:
+    """A call of a conversation."""
+    turns = tuple(said(message) if isinstance(message, str) else message for message in messages or ("hi",))
+    return Call("model", Conversation(turns), **fields)
+
+
+def attempt(call: Call | None = None, *, stream: bool = True, provider: str = "vllm") -> Attempt:
+    """A first attempt."""
+    return Attempt(call or asked(), Target("backend", provider, "upstream-model"), 1, stream, "request-1.1")
+
+
+def adapter(profile: Profile) -> OpenAIAdapter:
+    """The dialect with a profile."""
+    return OpenAIAdapter(profile, "http://backend.example/v1/", BodyLimits())
+
+
+def body(profile: Profile, call: Call, *, stream: bool = False) -> dict[str, Any]:
+    """What is sent for a call."""
+    sent: dict[str, Any] = json.loads(adapter(profile).request(attempt(call, stream=stream)).body)
+    return sent
+
+
+def folded(events: Any) -> Any:
+    """The answer that these events make."""
+    fold = Fold()
+    for event in events:
+        fold.add(event)
+    return fold.answer()

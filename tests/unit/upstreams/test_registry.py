@@ -1,0 +1,131 @@
+"""From configuration to upstreams."""
+
+from __future__ import annotations
+
+import pytest
+
+from pointsman_server.clock import SystemClock
+from pointsman_server.config import schema
+from pointsman_server.config.secrets import Secret
+from pointsman_server.domain import Generation
+from pointsman_server.upstreams.http import HttpUpstream
+from pointsman_server.upstreams.parts import PartNumbers
+from pointsman_server.upstreams.profiles import SIMULATOR
+from pointsman_server.upstreams.registry import (
+    DIALECTS,
+    PROVIDERS,
+    build_upstream,
+    needs_url,
+    offers,
+    profile_of,
+)
+from pointsman_server.upstreams.simulator import SimulatorUpstream
+from tests.unit.upstreams.calls import asked, attempt
+
+
+class RecordedTransport:
+    """Takes the options that it would be built with."""
+
+    def __init__(self, options):
+        self.options = options
+
+
+def build(**backend):
+    return build_upstream(
+        "name",
+        schema.Backend(**backend),
+        lambda ref: Secret(f"secret of {ref.env}"),
+        SystemClock(),
+        RecordedTransport,
+    )
+
+
+def test_every_row_is_complete():
+    """A name is its profile's own, and every dialect but the simulator's has an adapter."""
+    for name, profile in PROVIDERS.items():
+        assert profile.provider == name
+        assert profile.dialect in DIALECTS or profile is SIMULATOR
+
+
+@pytest.mark.parametrize("provider", sorted(set(PROVIDERS) - {"simulator"}))
+def test_http_backends(provider):
+    """The configured URL before the default, limits and times as configured."""
+    upstream = build(
+        provider=provider,
+        url="http://own.example/v1",
+        max_event_bytes=2048,
+        timeouts=schema.Timeouts(connect_s=1.5),
+    )
+    assert isinstance(upstream, HttpUpstream)
+    assert upstream.adapter.request(attempt()).url == "http://own.example/v1/chat/completions"
+    assert upstream.transport.options.connect_timeout_s == 1.5
+    assert upstream.transport.options.limits.event_bytes == upstream.limits.event_bytes == 2048
+    assert upstream.credentials is None
+
+
+def test_defaults():
+    """A provider's own URL; without one the configuration must say where."""
+    assert (
+        build(provider="openai").adapter.request(attempt()).url
+        == "https://api.openai.com/v1/chat/completions"
+    )
+    with pytest.raises(ValueError, match="no default url"):
+        build(provider="openai_compatible")
+    assert [name for name in PROVIDERS if needs_url(name)] == ["openai_compatible"]
+
+
+async def test_credentials_are_resolved():
+    """By reference, into the header that the configuration names."""
+    ref = schema.SecretRef(env="KEY")
+    request = build(provider="openai").adapter.request(attempt())
+    token = build(provider="openai", credentials=schema.Bearer(secret=ref)).credentials
+    assert (await token.authorize(request)).headers["authorization"] == "Bearer secret of KEY"
+    key = build(
+        provider="openai", credentials=schema.HeaderKey(type="header", name="X-Key", secret=ref)
+    ).credentials
+    assert (await key.authorize(request)).headers["x-key"] == "secret of KEY"
+
+
+def test_what_the_configuration_changes():
+    """Dropped fields are reported and not sent; the way of unary calls is chosen."""
+    call = asked(generation=Generation(seed=1))
+    upstream = build(provider="vllm", drop_params=("generation.seed",))
+    assert [warning.field for warning in upstream.unsupported(call)] == ["generation.seed"]
+    assert b"seed" not in upstream.adapter.request(attempt(call)).body
+    assert build(provider="vllm", unary_upstream="stream").streams(stream=False)
+    assert not build(provider="llamacpp", unary_upstream="unary").streams(stream=False)
+    assert profile_of(schema.Backend(provider="vllm")) is PROVIDERS["vllm"]
+
+
+def test_the_simulator():
+    """Needs no transport; a bad script is told at once."""
+    upstream = build(provider="simulator", drop_params=("generation.seed",))
+    assert isinstance(upstream, SimulatorUpstream)
+    assert len(upstream.unsupported(asked(generation=Generation(seed=1)))) == 1
+    with pytest.raises(ValueError, match="script"):
+        build(provider="simulator", simulator=schema.Simulator(script=("explode",)))
+
+
+def test_offers():
+    """In the contract's words."""
+    openai, llamacpp = offers("openai"), offers("llamacpp")
+    assert {"GENERATE", "STREAMING", "TOOLS", "JSON_SCHEMA", "IMAGE_INPUT", "FILE_INPUT"} <= openai[
+        "capabilities"
+    ]
+    assert "PROMPT_INPUT" not in openai["capabilities"]
+    assert {"GRAMMAR", "PROMPT_INPUT", "TOKEN_INPUT"} <= llamacpp["capabilities"]
+    assert "MULTIPLE_CANDIDATES" not in llamacpp["capabilities"]
+    assert openai["input_modalities"] == {"TEXT", "IMAGE", "AUDIO", "FILE"}
+    assert openai["output_modalities"] == {"TEXT"}
+
+
+def test_part_numbers():
+    """From 0 for each candidate, in the order of their first appearance."""
+    parts = PartNumbers()
+    assert [
+        parts.of(0, "a"),
+        parts.of(0, ("b", 1)),
+        parts.of(1, "b"),
+        parts.of(0, "a"),
+        parts.of(0, "c"),
+    ] == [0, 1, 0, 0, 2]
