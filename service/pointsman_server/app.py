@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
@@ -295,6 +296,17 @@ def _urls(runtime: Runtime) -> dict[str, str]:
     return {name: place.key.backend.url for name, place in runtime.places.items()}
 
 
+def _calm_collector() -> None:
+    """Look for cycles among what calls leave behind, less often, and never again among what start-up built.
+
+    A call makes some hundreds of short-lived objects and nearly no cycles: with Python's defaults the collector runs
+    every other call, and now and then over all that was ever imported.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
 async def _end(task: asyncio.Task[None]) -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -326,6 +338,7 @@ async def serve(
     """Run until SIGTERM or SIGINT, reload on SIGHUP. A second signal ends the wait for calls in flight."""
     application = Application(path, environment)
     await application.start()
+    _calm_collector()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, application.request_reload)
     for number in (signal.SIGTERM, signal.SIGINT):
