@@ -40,11 +40,9 @@ class Clock(Protocol):
 class SystemClock:
     """The running event loop's clock."""
 
-    def now(self) -> float:
-        return time.monotonic()
-
-    def wall(self) -> float:
-        return time.time()
+    # Asked a dozen times in a call: without a frame of Python.
+    now = staticmethod(time.monotonic)
+    wall = staticmethod(time.time)
 
     async def sleep(self, delay_s: float) -> None:
         await asyncio.sleep(max(0.0, delay_s))

@@ -13,7 +13,8 @@ from pointsman_server.dispatch.contract import Snapshot
 from pointsman_server.dispatch.patience import Patience
 from pointsman_server.dispatch.places import Places
 from pointsman_server.dispatch.trial import Trial
-from pointsman_server.domain import Call, Event, Warning
+from pointsman_server.domain import Answer, Call, Event, Warning
+from pointsman_server.domain.fold import Fold
 from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.routing.load import estimated_tokens
 from pointsman_server.routing.plan import Candidate
@@ -82,6 +83,27 @@ class Attempts:
             streams=handle.upstream.streams(stream=context.stream), asked_s=self._call.routing.first_token_timeout_s,
         )  # fmt: skip
         return Trial(candidate, attempt, handle.upstream, patience, span, started_at=now)
+
+    async def whole(self, trial: Trial) -> Answer:
+        """The whole answer of one attempt; ends its books. Raises as `batches` does, and costs a unary call less."""
+        dog, clock, fold = self._dog, self._clock, Fold()
+        try:
+            async with trial.upstream.open(trial.attempt) as answer:
+                trial.answer = answer
+                async for batch in answer:
+                    if batch:
+                        now = clock.now()
+                        trial.saw(batch, now)
+                        dog.at = trial.patient_until(now)
+                        for event in batch:
+                            fold.add(event)
+        except BaseException as raised:
+            failure = self._judge(trial, raised)
+            if failure is raised:
+                raise
+            raise failure from raised
+        self._close(trial, None, None)
+        return fold.answer()
 
     async def batches(self, trial: Trial) -> AsyncGenerator[Sequence[Event], None]:
         """The batches of one attempt that hold anything; ends its books.

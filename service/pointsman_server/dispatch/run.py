@@ -24,7 +24,6 @@ from pointsman_server.dispatch.report import report_of
 from pointsman_server.dispatch.retry import Step, Walk
 from pointsman_server.dispatch.trial import Trial
 from pointsman_server.domain import Answer, Call, Event
-from pointsman_server.domain.fold import Fold
 from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.routing.plan import Candidate, Plan
 from pointsman_server.routing.router import pick
@@ -98,13 +97,8 @@ class Run:
         """The whole answer. A backend that breaks in mid-answer costs the caller nothing: another one begins anew."""
         trial = await self._first()
         while True:
-            fold = Fold()
             try:
-                async with aclosing(self._attempts.batches(trial)) as batches:
-                    async for batch in batches:
-                        for event in batch:
-                            fold.add(event)
-                return fold.answer()
+                return await self._attempts.whole(trial)
             except ServiceError as error:
                 trial = await self._next(error)
 

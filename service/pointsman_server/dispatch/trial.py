@@ -44,13 +44,13 @@ class Trial:
         if self.first_content_at is None and commits(batch):
             self.first_content_at = now
         for event in batch:
-            if isinstance(event, Delta):
+            if type(event) is Delta:
                 continue
-            if isinstance(event, UsageReport):
+            if type(event) is UsageReport:
                 self.usage = event.usage
-            elif isinstance(event, Opened):
+            elif type(event) is Opened:
                 self.opened = event
-            elif isinstance(event, Finished):
+            elif type(event) is Finished:
                 self.finish_reasons = (*self.finish_reasons, event.raw or event.reason.value.lower())
 
     def patient_until(self, now: float) -> float:

@@ -18,6 +18,23 @@ from pointsman_server.server.rpc import Method, Rpc, Surroundings
 MAX_REQUEST_ID = 128
 
 
+class Handler:
+    """What grpc asks of a handler. Its own maker of them looks up a module at every call."""
+
+    __slots__ = ("request_deserializer", "response_serializer", "response_streaming", "unary_stream", "unary_unary")
+
+    request_streaming = False
+    stream_unary = None
+    stream_stream = None
+
+    def __init__(self, rpc: Rpc, method: Method) -> None:
+        self.response_streaming = method.stream
+        self.request_deserializer = rpc.decode
+        self.response_serializer = method.response.SerializeToString
+        self.unary_unary = None if method.stream else rpc.serve
+        self.unary_stream = rpc.serve if method.stream else None
+
+
 class Boundary(grpc.GenericRpcHandler):
     """Finds the method and makes the Rpc that serves it."""
 
@@ -25,10 +42,8 @@ class Boundary(grpc.GenericRpcHandler):
         self._methods = {method.path: method for method in methods}
         self._around = around
 
-    def service(
-        self, handler_call_details: grpc.HandlerCallDetails
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """The handler of one RPC; None for a method that is not ours."""
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """The handler of one RPC, by its form alone; None for a method that is not ours."""
         method = self._methods.get(handler_call_details.method)
         if method is None:
             return None
@@ -39,8 +54,7 @@ class Boundary(grpc.GenericRpcHandler):
         if rpc.refused is not None:
             # A handler of a stream runs without waiting for a message, which may never come.
             return grpc.stream_stream_rpc_method_handler(rpc.refuse)
-        make = grpc.unary_stream_rpc_method_handler if method.stream else grpc.unary_unary_rpc_method_handler
-        return make(rpc.serve, rpc.decode, method.response.SerializeToString)
+        return Handler(rpc, method)
 
 
 def headers(sent: Iterable[tuple[str, str | bytes]]) -> dict[str, str]:
