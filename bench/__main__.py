@@ -239,9 +239,10 @@ def main() -> None:
             _times(table, found, upstream, count=count)
             _speed(table, found, rounds=rounds)
             _memory(table, found, calls=calls)
-    command = "make bench" + (" ARGS=--quick" if options.quick else "")
+    command = f"make bench ARGS='{' '.join(sys.argv[1:])}'" if sys.argv[1:] else "make bench"
     if options.write:
-        (ROOT / "bench" / "RESULTS.md").write_text(table.text(command))
+        profile = (ROOT / "bench" / "PROFILE.md").read_text()
+        (ROOT / "bench" / "RESULTS.md").write_text(f"{table.text(command)}\n{profile}")
     print(table.text(command))
 
 
