@@ -21,7 +21,13 @@ MAX_REQUEST_ID = 128
 class Handler:
     """What grpc asks of a handler. Its own maker of them looks up a module at every call."""
 
-    __slots__ = ("request_deserializer", "response_serializer", "response_streaming", "unary_stream", "unary_unary")
+    __slots__ = (
+        "request_deserializer",
+        "response_serializer",
+        "response_streaming",
+        "unary_stream",
+        "unary_unary",
+    )
 
     request_streaming = False
     stream_unary = None
@@ -42,7 +48,7 @@ class Boundary(grpc.GenericRpcHandler):
         self._methods = {method.path: method for method in methods}
         self._around = around
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:  # noqa: ANN401 - grpc looks at the form
         """The handler of one RPC, by its form alone; None for a method that is not ours."""
         method = self._methods.get(handler_call_details.method)
         if method is None:
