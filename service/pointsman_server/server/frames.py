@@ -50,6 +50,8 @@ class StreamEncoder:
         Two things wait: what comes before the first content, and, once every candidate has ended, the rest, since
         the end of the stream is then at hand and shares its message.
         """
+        if self._started and not self._held and (message := self._plain(batch)) is not None:
+            return message
         if not self._started and not self._begins(batch):
             self._held.extend(batch)
             return None
@@ -58,6 +60,34 @@ class StreamEncoder:
             self._held.extend(batch)
             return None
         return self._encode(batch)
+
+    def _plain(self, batch: Sequence[Event]) -> pb.StreamGenerateResponse | None:
+        """The frame for text of one part and nothing else, which is nearly every batch; None for any other."""
+        texts: list[str] = []
+        first: Delta | None = None
+        for event in batch:
+            if type(event) is not Delta or not _is_plain(event):
+                return None
+            if first is None:
+                first = event
+            elif event.part != first.part or event.candidate != first.candidate:
+                return None
+            texts.append(event.text)
+        if first is None:
+            return None
+        message = pb.StreamGenerateResponse()
+        delta = message.deltas.add()
+        try:
+            delta.text = "".join(texts)
+        except UnicodeEncodeError:
+            return None
+        if first.part:
+            delta.part_index = first.part
+        if first.candidate:
+            delta.candidate_index = first.candidate
+        message.sequence = self._sequence
+        self._sequence += 1
+        return message
 
     def flush(self) -> pb.StreamGenerateResponse | None:
         """What was held back, for a stream that fails after all."""
@@ -155,6 +185,15 @@ class StreamEncoder:
 
 
 _UNNAMED = Opened()
+
+
+def _is_plain(delta: Delta) -> bool:
+    return bool(
+        delta.kind is DeltaKind.TEXT
+        and delta.text
+        and not (delta.logprobs or delta.citations or delta.origin or delta.tool_id or delta.tool_name)
+        and delta.reasoning_kind is None
+    )
 
 
 def _continues(first: Delta, after: Delta) -> bool:

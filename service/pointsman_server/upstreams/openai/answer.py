@@ -103,6 +103,16 @@ class AnswerEvents:
             self._usage = usage
             events.append(UsageReport(usage))
 
+    def add_plain(self, choice: wire.PlainChoice, events: list[Event]) -> bool:
+        """Append a piece of a text that has begun; False, and nothing done, when it has not."""
+        said, index = choice.delta, choice.index or 0
+        text = choice.text if said is None else said.content
+        state = self._candidates.get(index)
+        if state is None or state.text_part < 0 or not text:
+            return False
+        events.append(Delta(index, state.text_part, DeltaKind.TEXT, text))
+        return True
+
     def finish_whole(self, events: list[Event]) -> None:
         """A whole answer needs no finish reason to be complete; say how candidates without one ended."""
         for index, state in self._candidates.items():

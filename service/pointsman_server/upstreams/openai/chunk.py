@@ -64,7 +64,48 @@ class Chunk(msgspec.Struct):
     error: Any = None
 
 
+class PlainDelta(msgspec.Struct, gc=False):
+    """An increment of text and of nothing else."""
+
+    content: str
+    reasoning: None = None
+    reasoning_content: None = None
+    refusal: None = None
+    tool_calls: None = None
+    function_call: None = None
+    annotations: None = None
+
+
+class PlainChoice(msgspec.Struct):
+    """The share of a candidate that goes on."""
+
+    delta: PlainDelta | None = None
+    text: str | None = None
+    """In place of the delta: completions of a prompt."""
+    index: int | None = None
+    message: None = None
+    finish_reason: None = None
+    logprobs: None = None
+
+
+class PlainChunk(msgspec.Struct):
+    """A chunk that holds a piece of one candidate's text, as nearly all do; all else that matters is no fit."""
+
+    choices: tuple[PlainChoice]
+    usage: None = None
+    error: None = None
+
+
 _DECODE = msgspec.json.Decoder(Chunk).decode
+_DECODE_PLAIN = msgspec.json.Decoder(PlainChunk).decode
+
+
+def read_plain(data: bytes) -> PlainChoice | None:
+    """What a chunk of plain text says, at half the cost of `read_chunk`; None for any other, which is left to that."""
+    try:
+        return _DECODE_PLAIN(data).choices[0]
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
 
 
 def read_chunk(data: bytes) -> Chunk | None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pointsman_server.context import Attempt
-from pointsman_server.domain import Event, Opened
+from pointsman_server.domain import Delta, DeltaKind, Event, Opened
 from pointsman_server.errors import Reason, ServiceError, UpstreamFault
 from pointsman_server.transport.contract import BodyLimits, Headers
 from pointsman_server.transport.sse import SseFraming
 from pointsman_server.transport.whole import WholeFraming
 from pointsman_server.upstreams.faults import DETAILS, Said, bounded_word
 from pointsman_server.upstreams.openai.answer import AnswerEvents
-from pointsman_server.upstreams.openai.chunk import Chunk, loose_json, read_chunk
+from pointsman_server.upstreams.openai.chunk import Chunk, loose_json, read_chunk, read_plain
 from pointsman_server.upstreams.openai.refusal import answered_error, say
 from pointsman_server.upstreams.profiles import Profile
 
@@ -28,7 +28,8 @@ class AnswerDecoder:
     """
 
     __slots__ = (
-        "_answer", "_ended", "_expected", "_fault", "_framing", "_headers", "_limits", "_start", "_status", "_streamed",
+        "_answer", "_ended", "_expected", "_fault", "_framing", "_headers", "_limits", "_plain", "_start", "_status",
+        "_streamed",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +52,7 @@ class AnswerDecoder:
         self._framing: SseFraming | WholeFraming | None = None
         self._streamed = False
         self._start = b""
+        self._plain = False
         self._ended = False
         self._fault: ServiceError | None = None
 
@@ -98,9 +100,19 @@ class AnswerDecoder:
             data = self._choose(data)
         if isinstance(self._framing, SseFraming):
             for event in self._framing.feed(data):
+                if (
+                    self._plain
+                    and (choice := read_plain(event.data))
+                    and self._answer.add_plain(choice, events)
+                ):
+                    continue
                 self._take(event.data, event.name, events)
                 if self._ended:
                     return
+                # Text comes in runs: what the last chunk was, the next one is tried as.
+                self._plain = (
+                    bool(events) and type(last := events[-1]) is Delta and last.kind is DeltaKind.TEXT
+                )
         elif self._framing is not None:
             self._framing.feed(data)
 
