@@ -1,6 +1,7 @@
 """The load: a gRPC client in a process of its own. `python -m bench.load KIND TARGET KEY ...` prints a JSON object.
 
 unary TARGET KEY SECONDS CONCURRENCY      closed loop
+direct URL - SECONDS                      the same question by HTTP, one call after another
 calls TARGET KEY COUNT CONCURRENCY        closed loop, so many calls
 stream TARGET KEY STREAMS COALESCE_MS     all streams at once, to their end; COALESCE_MS below 0 leaves it open
 deadline TARGET KEY COUNT SECONDS         calls to a hung backend under a deadline
@@ -15,13 +16,15 @@ import sys
 import time
 from collections.abc import Sequence
 
+import aiohttp
 import grpc
 import uvloop
 
 from pointsman import v1
 
 _CONNECTIONS = 4
-_SERIES = ("unary", "calls", "stream", "deadline", "cancel")
+_QUESTION = "Tell me about the points at the junction. " * 4
+_SERIES = ("unary", "direct", "calls", "stream", "deadline", "cancel")
 
 
 class Client:
@@ -37,7 +40,7 @@ class Client:
         """A short question."""
         request = v1.GenerateRequest(model=model)
         message = request.conversation.messages.add(role=v1.ROLE_USER)
-        message.parts.add(text="Tell me about the points at the junction. " * 4)
+        message.parts.add(text=_QUESTION)
         return request
 
     async def close(self) -> None:
@@ -48,7 +51,8 @@ class Client:
 
 async def unary(client: Client, seconds: float, concurrency: int, count: int = 0) -> dict[str, object]:
     """Calls one after another in each of `concurrency` loops, for a time or for a number."""
-    request, latencies, failed = client.request("unary"), [], 0
+    request, failed = client.request("unary"), 0
+    latencies: list[float] = []
     end = time.monotonic() + seconds
 
     async def loop(index: int) -> None:
@@ -64,6 +68,24 @@ async def unary(client: Client, seconds: float, concurrency: int, count: int = 0
                 latencies.append(time.perf_counter() - start)
 
     await asyncio.gather(*(loop(index) for index in range(concurrency)))
+    return _told(latencies, failed)
+
+
+async def direct(url: str, seconds: float) -> dict[str, object]:
+    """What the upstream takes without a gateway before it."""
+    body = {"model": "unary", "messages": [{"role": "user", "content": _QUESTION}]}
+    latencies = []
+    async with aiohttp.ClientSession() as session:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            start = time.perf_counter()
+            async with session.post(url, json=body) as response:
+                await response.json()
+            latencies.append(time.perf_counter() - start)
+    return _told(latencies, 0)
+
+
+def _told(latencies: list[float], failed: int) -> dict[str, object]:
     latencies.sort()
     return {
         "calls": len(latencies),
@@ -146,6 +168,8 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
 
 
 async def _main(kind: str, target: str, key: str, numbers: Sequence[str]) -> dict[str, object]:
+    if kind == "direct":
+        return await direct(target, float(numbers[0]))
     unread = [("grpc.http2.bdp_probe", 0)] if numbers[-1] == "unread" else []
     client = Client(target, key, unread)
     try:

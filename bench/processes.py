@@ -28,9 +28,16 @@ def free_port() -> int:
 @contextlib.contextmanager
 def running(arguments: Sequence[str], port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A Python module as a process of its own, until its port takes connections; ended with SIGTERM."""
+    # With compiled bytecode, as an installed package has it, whatever the shell says.
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(log.parent / "bytecode")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", *arguments], stdout=output, stderr=subprocess.STDOUT, cwd=ROOT
+            [sys.executable, "-m", *arguments],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env=environment,
         )
     try:
         _await_port(process, port, log)

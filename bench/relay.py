@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from typing import Any, TypeAlias
 
 import aiohttp
 import grpc
@@ -17,6 +18,7 @@ from google.protobuf import timestamp_pb2
 
 from pointsman import v1
 
+Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 _OPTIONS = [("grpc.so_reuseport", 0), ("grpc.max_concurrent_streams", 1024)]
 
 
@@ -42,9 +44,7 @@ class Relay(v1.InferenceServiceServicer):
         ]
         return msgspec.json.encode({"model": request.model, "messages": messages, "stream": stream})
 
-    async def Generate(
-        self, request: v1.GenerateRequest, context: grpc.aio.ServicerContext
-    ) -> v1.GenerateResponse:
+    async def Generate(self, request: v1.GenerateRequest, context: Context) -> v1.GenerateResponse:
         headers = {"content-type": "application/json"}
         async with self._http().post(
             self._url, data=self._body(request, stream=False), headers=headers
@@ -61,7 +61,7 @@ class Relay(v1.InferenceServiceServicer):
         reply.usage.output_tokens = usage["completion_tokens"]
         return reply
 
-    async def StreamGenerate(self, request: v1.GenerateRequest, context: grpc.aio.ServicerContext) -> None:
+    async def StreamGenerate(self, request: v1.GenerateRequest, context: Context) -> None:
         headers = {"content-type": "application/json"}
         sequence = 0
         async with self._http().post(
