@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar
 
 from pointsman_server.config import schema
@@ -124,14 +125,14 @@ class Runtime:
         return ModelView(name=name, policy=model.policy.value, targets=targets, fallbacks=model.fallbacks)
 
     def _target(self, name: str, model: schema.Model, target: schema.Target) -> TargetView:
-        place = self.places[target.backend]
+        place, own = self.places[target.backend], target.model or name
         return TargetView(
-            target=Target(target.backend, place.key.backend.provider, target.model or name),
+            target=Target(target.backend, place.key.backend.provider, own),
             book=place.book,
             weight=target.weight,
             group=target.group,
             input_token_limit=target.input_token_limit or model.input_token_limit,
-            unsupported=place.upstream.unsupported,
+            unsupported=partial(place.upstream.unsupported, model=own),
         )
 
     def canonical(self, name: str) -> str:
@@ -157,7 +158,7 @@ class Runtime:
             1,
             0,
             0,
-            place.upstream.unsupported,
+            partial(place.upstream.unsupported, model=model),
         )
 
     def handle(self, backend: str) -> Place:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from pointsman_server.domain import (
@@ -19,9 +20,12 @@ from pointsman_server.domain import (
     Message,
     Part,
     ProviderOptions,
+    Reasoning,
     ReasoningConfig,
     ReasoningEffort,
+    ReasoningKind,
     ReasoningMode,
+    ReasoningSummary,
     Role,
     RoutingOptions,
     Text,
@@ -43,11 +47,16 @@ _KNOWN = {
 }  # fmt: skip
 
 
-def build_call(intent: dict[str, Any], dialect: str) -> Call:
+def plain_options(intent: Mapping[str, Any], dialect: str) -> Mapping[str, ProviderOptions]:
+    """The recorded `provider_options` where they are fields of the body and headers, and nothing else."""
+    options = intent.get("provider_options")
+    return {} if options is None else {dialect: _options(options)}
+
+
+def build_call(intent: Mapping[str, Any], options: Mapping[str, ProviderOptions]) -> Call:
     """The call. Fails on a word that it does not know, so that no part of an intent is lost."""
     params = intent.get("params", {})
     assert set(params) <= _KNOWN, set(params) - _KNOWN
-    options = intent.get("provider_options")
     return Call(
         model=intent["model"],
         input=Conversation(tuple(_message(message) for message in intent["messages"])),
@@ -58,7 +67,7 @@ def build_call(intent: dict[str, Any], dialect: str) -> Call:
         # The recorded sense is lower first, the contract's higher first.
         routing=RoutingOptions(priority=-params.get("priority", 0)),
         end_user_id=params.get("user", ""),
-        provider_options={} if options is None else {dialect: _options(options)},
+        provider_options=options,
         provider_metadata=params.get("metadata", {}),
     )
 
@@ -75,7 +84,9 @@ def _message(message: dict[str, Any]) -> Message:
         Part(ToolCall(call.get("id") or "", call["name"], json.dumps(call["arguments"])))
         for call in message.get("tool_calls", ())
     )
-    return Message(role, _parts(message["content"]) + calls)
+    plan = message.get("tool_plan")
+    plans = () if plan is None else (Part(Reasoning(plan, ReasoningKind.PLAN)),)
+    return Message(role, plans + _parts(message["content"]) + calls)
 
 
 def _parts(content: str | list[dict[str, Any]] | None) -> tuple[Part, ...]:
@@ -113,10 +124,15 @@ def _generation(params: dict[str, Any]) -> Generation:
 def _reasoning(reasoning: dict[str, Any] | None) -> ReasoningConfig | None:
     if reasoning is None:
         return None
-    assert set(reasoning) <= {"effort", "budget_tokens", "enabled", "include"}, reasoning
+    assert set(reasoning) <= {"effort", "budget_tokens", "enabled", "include", "adaptive", "summary"}, (
+        reasoning
+    )
     enabled = reasoning.get("enabled")
+    mode = None if enabled is None else ReasoningMode.ENABLED if enabled else ReasoningMode.DISABLED
+    summary = reasoning.get("summary")
     return ReasoningConfig(
-        mode=None if enabled is None else ReasoningMode.ENABLED if enabled else ReasoningMode.DISABLED,
+        mode=ReasoningMode.ADAPTIVE if reasoning.get("adaptive") else mode,
+        summary=None if summary is None else ReasoningSummary[summary.upper()],
         effort=ReasoningEffort[reasoning["effort"].upper()] if "effort" in reasoning else None,
         budget_tokens=reasoning.get("budget_tokens"),
         include=reasoning.get("include"),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pointsman_server.config import schema
 from pointsman_server.context import Attempt, Target
 from pointsman_server.domain import (
     Answer,
@@ -42,12 +43,16 @@ from pointsman_server.domain import (
     ToolResult,
 )
 from pointsman_server.errors import ServiceError
+from pointsman_server.transport.contract import BodyLimits
+from pointsman_server.upstreams.contract import Adapter
+from pointsman_server.upstreams.provider import Settings
 from pointsman_server.upstreams.registry import PROVIDERS
-from pointsman_server.upstreams.support import INELIGIBLE_CODES, unsupported
-from tests.conformance.result import decode
+from pointsman_server.upstreams.translation.support import INELIGIBLE_CODES, unsupported
+from tests.conformance.result import Outcome, decode
 from tests.conformance.vendors import CASES, VENDORS, Vendor
 
 ONE_EACH = list({vendor.profile.dialect: vendor for vendor in VENDORS}.values())
+FIRST = {case.vendor.folder: case for case in reversed(CASES)}
 """One row of each dialect: its code is the same for all of them."""
 
 NUMBERS = st.one_of(st.integers(), st.floats(), st.sampled_from([1e400, -1, 2**31, 2**63, 2**64, 0.5]))
@@ -127,8 +132,13 @@ def texts_of(answer: Answer) -> Iterator[str]:
 
 def decode_any(vendor: Vendor, *pieces: bytes) -> None:
     """Feed it; ServiceError is kept by `decode`, anything else fails the test. What came can be sent on."""
-    decoder = vendor.adapter().decoder(CASES[0].attempt, 200, {})
-    result = decode(decoder, pieces)
+    case = FIRST[vendor.folder]
+    for headers in ({}, {"content-type": case.headers.get("content-type", "")}):
+        check_any(decode(case.adapter.decoder(case.attempt, 200, headers), pieces))
+
+
+def check_any(result: Outcome) -> None:
+    """What came can be sent on, and what failed tells where."""
     for text in texts_of(result.answer):
         text.encode()
     if result.error is not None:
@@ -175,7 +185,7 @@ def test_recordings_with_a_damaged_spot(vendor: Vendor, case: object, data: st.D
 def test_refusals_of_any_kind(vendor: Vendor, status: int, headers: dict[str, str], body: object) -> None:
     """Every status with every body and every header is some ServiceError, bounded and fit to be sent."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    error = vendor.adapter().refusal(status, headers, raw)
+    error = FIRST[vendor.folder].adapter.refusal(status, headers, raw)
     assert isinstance(error, ServiceError)
     assert error.upstream is not None
     assert error.upstream.http_status == status
@@ -244,18 +254,28 @@ CALLS = st.builds(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("provider", sorted(set(PROVIDERS) - {"simulator"}))
+OVER_HTTP = sorted(name for name, provider in PROVIDERS.items() if provider.adapter is not None)
+
+
+def adapter_of(name: str) -> Adapter:
+    """An adapter of any backend of this provider, as a file of nothing but its address configures it."""
+    provider = PROVIDERS[name]
+    backend = schema.Backend(provider=name, url="https://api.example.com")
+    assert provider.adapter is not None
+    return provider.adapter(provider.profile, Settings(backend.url, BodyLimits(), backend))
+
+
+@pytest.mark.parametrize("provider", OVER_HTTP)
 @given(call=CALLS)
 @settings(max_examples=60, deadline=None)
 def test_any_call_is_encoded_or_refused(provider: str, call: Call) -> None:
     """Twice the same bytes, JSON, and no change to the call; what raises is INVALID_REQUEST or ineligible."""
-    profile = PROVIDERS[provider]
-    vendor = Vendor("", profile, "", len)
+    profile, adapter = PROVIDERS[provider].profile, adapter_of(provider)
     before, attempt = repr(call), attempt_of(call)
     ineligible = any(warning.code in INELIGIBLE_CODES for warning in unsupported(call, profile))
     fault: ServiceError | None = None
     try:
-        first, second = vendor.adapter().request(attempt), vendor.adapter().request(attempt)
+        first, second = adapter.request(attempt), adapter_of(provider).request(attempt)
     except ServiceError as error:
         fault = error
     if fault is not None:
@@ -266,18 +286,18 @@ def test_any_call_is_encoded_or_refused(provider: str, call: Call) -> None:
     json.loads(first.body)
 
 
-@pytest.mark.parametrize("provider", sorted(set(PROVIDERS) - {"simulator"}))
+@pytest.mark.parametrize("provider", OVER_HTTP)
 @given(call=CALLS)
 @settings(max_examples=60, deadline=None)
 def test_what_is_reported_is_not_sent(provider: str, call: Call) -> None:
     """A parameter with a warning leaves no trace in the body, but for stop sequences, of which the first are sent."""
-    profile = PROVIDERS[provider]
+    profile = PROVIDERS[provider].profile
     found = unsupported(call, profile)
     assert {warning.field for warning in found if not warning.message} == set()
     if any(warning.code in INELIGIBLE_CODES for warning in found):
         return
     try:
-        body = json.loads(Vendor("", profile, "", len).adapter().request(attempt_of(call)).body)
+        body = json.loads(adapter_of(provider).request(attempt_of(call)).body)
     except ServiceError:
         return
     names = {"generation.top_k": "top_k", "generation.min_p": "min_p", "generation.n": "n",

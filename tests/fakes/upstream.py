@@ -112,7 +112,7 @@ class ScriptedUpstream:
             return ScriptedAnswer(self, attempt, self.scripts(attempt))
         return ScriptedAnswer(self, attempt, self.scripts[min(len(self.attempts), len(self.scripts)) - 1])
 
-    def unsupported(self, call: Call) -> Sequence[Warning]:
+    def unsupported(self, call: Call, model: str) -> Sequence[Warning]:
         return self.warnings(call) if callable(self.warnings) else self.warnings
 
     def streams(self, *, stream: bool) -> bool:

@@ -38,7 +38,7 @@ class _Unusable:
     def open(self, attempt):
         raise RuntimeError("a fault with a secret in its text")
 
-    def unsupported(self, call):
+    def unsupported(self, call, model):
         return ()
 
     def streams(self, *, stream):

@@ -151,7 +151,7 @@ class _Leak:
     def open(self, attempt):
         raise RuntimeError(f"{FAULT} {PROMPT} {PROVIDER_KEY}") from ValueError(FAULT)
 
-    def unsupported(self, call):
+    def unsupported(self, call, model):
         return ()
 
     def streams(self, *, stream):

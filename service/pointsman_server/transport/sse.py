@@ -32,12 +32,23 @@ class SseFraming:
     it in the same bytes are returned first; then the next call raises.
     """
 
-    __slots__ = ("_after_cr", "_clear", "_event_bytes", "_fault", "_started", "_tail", "comments")
+    __slots__ = (
+        "_after_cr",
+        "_bare_json",
+        "_clear",
+        "_event_bytes",
+        "_fault",
+        "_started",
+        "_tail",
+        "comments",
+    )
 
-    def __init__(self, event_bytes: int) -> None:
+    def __init__(self, event_bytes: int, *, bare_json: bool = False) -> None:
+        """`bare_json`: a block that begins as JSON does, against the format, is an event without a name."""
         self.comments = 0
         """Comments of finished events so far, data or not; a rising count is a keep-alive."""
         self._event_bytes = event_bytes
+        self._bare_json = bare_json
         self._tail = bytearray()
         self._started = False
         self._after_cr = False
@@ -104,6 +115,8 @@ class SseFraming:
 
     def _decode(self, block: bytes) -> SseEvent | None:
         """Any event, line by line; fields other than `data` and `event` mean nothing here."""
+        if self._bare_json and block.lstrip().startswith((b"{", b"[")):
+            return SseEvent(block.strip())
         data: list[bytes] = []
         comments: list[bytes] = []
         name = b""

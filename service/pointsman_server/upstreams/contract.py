@@ -59,8 +59,8 @@ class Upstream(Protocol):
         Raises ServiceError for every fault of the upstream. MUST free everything synchronously on exit.
         """
 
-    def unsupported(self, call: Call) -> Sequence[Warning]:
-        """What of this call the backend cannot honour; pure, asked before an attempt."""
+    def unsupported(self, call: Call, model: str) -> Sequence[Warning]:
+        """What of this call the backend cannot honour with this model of its own; pure, asked before an attempt."""
 
     def streams(self, *, stream: bool) -> bool:
         """Whether an attempt for a streaming (or unary) caller streams upstream.

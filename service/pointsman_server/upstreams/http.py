@@ -19,8 +19,8 @@ from pointsman_server.errors import ServiceError
 from pointsman_server.transport.contract import BodyLimits, HTTPResponse, Transport
 from pointsman_server.upstreams.contract import Adapter, Batch, Decoder
 from pointsman_server.upstreams.credentials.contract import Credentials
-from pointsman_server.upstreams.profiles import Profile, UnaryUpstream
-from pointsman_server.upstreams.support import unsupported
+from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
+from pointsman_server.upstreams.translation.support import unsupported
 
 ERROR_BODY_S = 1.0
 """For the body of an error; its status has told the most."""
@@ -46,9 +46,9 @@ class HttpUpstream:
         """As the protocol says."""
         return HttpAnswer(self, attempt)
 
-    def unsupported(self, call: Call) -> Sequence[Warning]:
+    def unsupported(self, call: Call, model: str) -> Sequence[Warning]:
         """What the profile says."""
-        return unsupported(call, self._profile)
+        return unsupported(call, self._profile, model)
 
     def streams(self, *, stream: bool) -> bool:
         """As the caller does, unless the profile streams for unary callers too."""

@@ -1,39 +1,30 @@
-"""Provider's name -> how to speak to it. The one place that knows every dialect; a new one is a line in each table."""
+"""Provider's name -> how to speak to it. The one place that knows every dialect; a new provider is one line here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Protocol
 
 from pointsman_server.clock import Clock
 from pointsman_server.config import schema
 from pointsman_server.config.secrets import Secret
 from pointsman_server.transport.aiohttp_transport import AiohttpTransport
 from pointsman_server.transport.contract import BodyLimits, Transport, TransportOptions
-from pointsman_server.upstreams import profiles
-from pointsman_server.upstreams.contract import Adapter, Upstream
+from pointsman_server.upstreams.contract import Upstream
 from pointsman_server.upstreams.credentials import build_credentials
+from pointsman_server.upstreams.dialects import openai, simulator
 from pointsman_server.upstreams.http import HttpUpstream
-from pointsman_server.upstreams.openai.adapter import OpenAIAdapter
-from pointsman_server.upstreams.profiles import Profile, UnaryUpstream
-from pointsman_server.upstreams.simulator import SimulatorUpstream
+from pointsman_server.upstreams.provider import Provider, Settings
+from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
 
-
-class _BuildAdapter(Protocol):
-    def __call__(self, profile: Profile, base_url: str, limits: BodyLimits) -> Adapter: ...
-
-
-DIALECTS: Mapping[str, _BuildAdapter] = {"openai": OpenAIAdapter}
-
-PROVIDERS: Mapping[str, Profile] = {
-    "openai": profiles.OPENAI,
-    "vllm": profiles.VLLM,
-    "sglang": profiles.SGLANG,
-    "llamacpp": profiles.LLAMACPP,
-    "ollama": profiles.OLLAMA,
-    "openai_compatible": profiles.OPENAI_COMPATIBLE,
-    "simulator": profiles.SIMULATOR,
+PROVIDERS: Mapping[str, Provider] = {
+    "openai": openai.OPENAI,
+    "vllm": openai.VLLM,
+    "sglang": openai.SGLANG,
+    "llamacpp": openai.LLAMACPP,
+    "ollama": openai.OLLAMA,
+    "openai_compatible": openai.OPENAI_COMPATIBLE,
+    "simulator": simulator.SIMULATOR,
 }
 """What a backend's `provider` may be."""
 
@@ -63,13 +54,14 @@ def build_upstream(
     Raises KeyError for an unknown provider, ValueError where a URL is missing, OSError or ssl.SSLError for a bad
     `ca_file`.
     """
-    profile = profile_of(backend)
-    if profile.dialect == profiles.SIMULATOR.dialect:
-        return SimulatorUpstream(backend.simulator, profile, clock=clock)
-    url = backend.url or profile.default_url
-    if not url:
-        raise ValueError(f"backend {name}: the provider {backend.provider} has no default url")
+    provider, profile = PROVIDERS[backend.provider], profile_of(backend)
     limits = BodyLimits(body_bytes=backend.max_body_bytes, event_bytes=backend.max_event_bytes)
+    url = backend.url or profile.default_url
+    settings = Settings(url.rstrip("/"), limits, backend)
+    if provider.upstream is not None:
+        return provider.upstream(profile, settings, clock)
+    if not url or provider.adapter is None:
+        raise ValueError(f"backend {name}: the provider {backend.provider} has no default url")
     options = TransportOptions(
         connect_timeout_s=backend.timeouts.connect_s,
         proxy_url=backend.proxy_url,
@@ -77,7 +69,7 @@ def build_upstream(
         limits=limits,
     )
     return HttpUpstream(
-        DIALECTS[profile.dialect](profile, url, limits),
+        provider.adapter(profile, settings),
         AiohttpTransport(options, clock=clock) if transport is None else transport(options),
         profile,
         credentials=build_credentials(backend.credentials, secret),
@@ -88,21 +80,21 @@ def build_upstream(
 
 def profile_of(backend: schema.Backend) -> Profile:
     """The provider's profile, as far as the configuration leaves it in force."""
-    profile = PROVIDERS[backend.provider].without(backend.drop_params)
+    profile = PROVIDERS[backend.provider].profile.without(backend.drop_params)
     if backend.unary_upstream is None:
         return profile
     return replace(profile, unary_upstream=UnaryUpstream(backend.unary_upstream))
 
 
-def needs_url(provider: str) -> bool:
+def needs_url(name: str) -> bool:
     """Whether a backend of this provider must name its URL."""
-    profile = PROVIDERS[provider]
-    return not profile.default_url and profile is not profiles.SIMULATOR
+    provider = PROVIDERS[name]
+    return provider.adapter is not None and not provider.profile.default_url
 
 
 def offers(provider: str) -> Mapping[str, frozenset[str]]:
     """What a provider can do, in the contract's words: `capabilities`, `input_modalities`, `output_modalities`."""
-    profile = PROVIDERS[provider]
+    profile = PROVIDERS[provider].profile
     found = {word for path, word in _CAPABILITIES.items() if path in profile.fields}
     kinds = {
         "IMAGE": profile.images_inline or profile.images_by_url,

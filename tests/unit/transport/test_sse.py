@@ -171,6 +171,16 @@ def test_events_ahead_of_the_fault_are_not_lost() -> None:
             call()
 
 
+def test_bare_json_between_events() -> None:
+    """An event where it is asked for, as pretty as it is printed; nothing where it is not."""
+    body = b'data: a\n\n{\n  "error": 1\n}\n\n[2]'
+    told = [SseEvent(b"a"), SseEvent(b'{\n  "error": 1\n}'), SseEvent(b"[2]")]
+    for at in range(len(body)):
+        framing = SseFraming(CAP, bare_json=True)
+        assert [*framing.feed(body[:at]), *framing.feed(body[at:]), *framing.close()] == told
+    assert decode([body]) == [SseEvent(b"a")]
+
+
 class CountedBytes(bytes):
     """Counts how many bytes are searched for the end of an event."""
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from pointsman_server.config import schema
 from pointsman_server.context import Attempt, Target
 from pointsman_server.domain import Call, Content, Conversation, Message, Part, Role, Text
 from pointsman_server.domain.fold import Fold
 from pointsman_server.transport.contract import BodyLimits
-from pointsman_server.upstreams.openai.adapter import OpenAIAdapter
-from pointsman_server.upstreams.profiles import Profile
+from pointsman_server.upstreams.dialects.openai.adapter import OpenAIAdapter
+from pointsman_server.upstreams.provider import Settings
+from pointsman_server.upstreams.translation.profile import Profile
 
 MEBIBYTE = 1024 * 1024
 
@@ -35,9 +37,14 @@ def attempt(call: Call | None = None, *, stream: bool = True, provider: str = "v
     return Attempt(call or asked(), Target("backend", provider, "upstream-model"), 1, stream, "request-1.1")
 
 
+def settings(url: str = "http://backend.example", limits: BodyLimits | None = None, **keys: Any) -> Settings:
+    """A backend's configuration, as an adapter is made with it."""
+    return Settings(url, limits or BodyLimits(), schema.Backend(**{"provider": "vllm", "url": url, **keys}))
+
+
 def adapter(profile: Profile) -> OpenAIAdapter:
     """The dialect with a profile."""
-    return OpenAIAdapter(profile, "http://backend.example/v1/", BodyLimits())
+    return OpenAIAdapter(profile, settings("http://backend.example/v1"))
 
 
 def body(profile: Profile, call: Call, *, stream: bool = False) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pointsman_server.errors import Reason, UpstreamFault
-from pointsman_server.upstreams.faults import (
+from pointsman_server.upstreams.translation.faults import (
     DETAILS,
     Said,
     bounded_message,

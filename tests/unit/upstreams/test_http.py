@@ -14,9 +14,9 @@ from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.transport.aiohttp_transport import AiohttpTransport
 from pointsman_server.transport.contract import BodyLimits, HTTPRequest, TransportOptions
 from pointsman_server.upstreams.credentials.header import HeaderKey, bearer
+from pointsman_server.upstreams.dialects.openai.adapter import OpenAIAdapter
+from pointsman_server.upstreams.dialects.openai.profiles import LLAMACPP, VLLM
 from pointsman_server.upstreams.http import BODY_END_S, ERROR_BODY_S, HttpUpstream
-from pointsman_server.upstreams.openai.adapter import OpenAIAdapter
-from pointsman_server.upstreams.profiles import LLAMACPP, VLLM
 from tests.fakes.clock import FakeClock
 from tests.fakes.provider import Provider
 from tests.fakes.replies import (
@@ -31,7 +31,7 @@ from tests.fakes.replies import (
     sse_text,
     stream_reply,
 )
-from tests.unit.upstreams.calls import asked, attempt, folded
+from tests.unit.upstreams.calls import asked, attempt, folded, settings
 
 KEY = "a-key-of-no-known-form"
 
@@ -62,7 +62,7 @@ async def upstream(provider):
 
 def build(transport, clock, url="http://backend.example", credentials=None, profile=VLLM):
     return HttpUpstream(
-        OpenAIAdapter(profile, url, LIMITS), transport, profile,
+        OpenAIAdapter(profile, settings(url, LIMITS)), transport, profile,
         credentials=credentials or bearer(Secret(KEY)), limits=LIMITS, clock=clock,
     )  # fmt: skip
 
@@ -310,7 +310,7 @@ async def test_what_the_upstream_tells_of_itself():
     upstream, _, _ = scripted(200, *ANSWER, profile=LLAMACPP)
     assert upstream.streams(stream=False)
     assert not build(upstream.transport, FakeClock()).streams(stream=False)
-    assert [warning.field for warning in upstream.unsupported(asked(end_user_id="u"))] == ["end_user_id"]
+    assert [warning.field for warning in upstream.unsupported(asked(end_user_id="u"), "m")] == ["end_user_id"]
     async with upstream.open(attempt()) as answer:
         assert (answer.http_status, answer.connect_s) == (200, None)
     await upstream.close()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointsman_server.upstreams.media_urls import media_url_fault
+from pointsman_server.upstreams.translation.media_urls import media_url_fault
 
 HARMLESS = [
     "https://pics.example.com/a.png",

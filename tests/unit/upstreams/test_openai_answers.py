@@ -25,10 +25,10 @@ from pointsman_server.domain import (
 )
 from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.transport.contract import BodyLimits
-from pointsman_server.upstreams.openai.adapter import OpenAIAdapter
-from pointsman_server.upstreams.profiles import OPENAI, VLLM
+from pointsman_server.upstreams.dialects.openai.adapter import OpenAIAdapter
+from pointsman_server.upstreams.dialects.openai.profiles import OPENAI, VLLM
 from tests.conformance.result import decode
-from tests.unit.upstreams.calls import adapter, asked, attempt, folded
+from tests.unit.upstreams.calls import adapter, asked, attempt, folded, settings
 
 DONE = b"data: [DONE]\n\n"
 SSE = {"content-type": "text/event-stream", "x-request-id": "req-1"}
@@ -458,7 +458,7 @@ def test_a_document_for_a_stream_call():
 
 def test_bounds():
     """An event or a document over its cap is a fault, with what is known of the answer."""
-    small = OpenAIAdapter(OPENAI, "http://backend.example", BodyLimits(body_bytes=64, event_bytes=256))
+    small = OpenAIAdapter(OPENAI, settings(limits=BodyLimits(body_bytes=64, event_bytes=256)))
     stream = small.decoder(attempt(), 200, SSE)
     with pytest.raises(ServiceError) as raised:
         stream.feed(b"data: " + b"x" * 300)

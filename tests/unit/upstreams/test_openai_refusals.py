@@ -7,7 +7,7 @@ import json
 import pytest
 
 from pointsman_server.errors import Reason
-from pointsman_server.upstreams.profiles import OPENAI
+from pointsman_server.upstreams.dialects.openai.profiles import OPENAI
 from tests.unit.upstreams.calls import adapter
 
 

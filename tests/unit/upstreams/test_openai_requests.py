@@ -38,7 +38,14 @@ from pointsman_server.domain import (
     Verbosity,
 )
 from pointsman_server.errors import Reason, ServiceError
-from pointsman_server.upstreams.profiles import LLAMACPP, OLLAMA, OPENAI, OPENAI_COMPATIBLE, SGLANG, VLLM
+from pointsman_server.upstreams.dialects.openai.profiles import (
+    LLAMACPP,
+    OLLAMA,
+    OPENAI,
+    OPENAI_COMPATIBLE,
+    SGLANG,
+    VLLM,
+)
 from tests.unit.upstreams.calls import adapter, asked, attempt, body, said
 
 A, B = Tool("a", parameters_json_schema='{"type": "object"}'), Tool("b")

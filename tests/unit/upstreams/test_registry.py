@@ -8,18 +8,16 @@ from pointsman_server.clock import SystemClock
 from pointsman_server.config import schema
 from pointsman_server.config.secrets import Secret
 from pointsman_server.domain import Generation
+from pointsman_server.upstreams.dialects.simulator.upstream import SimulatorUpstream
 from pointsman_server.upstreams.http import HttpUpstream
-from pointsman_server.upstreams.parts import PartNumbers
-from pointsman_server.upstreams.profiles import SIMULATOR
 from pointsman_server.upstreams.registry import (
-    DIALECTS,
     PROVIDERS,
     build_upstream,
     needs_url,
     offers,
     profile_of,
 )
-from pointsman_server.upstreams.simulator import SimulatorUpstream
+from pointsman_server.upstreams.translation.parts import PartNumbers
 from tests.unit.upstreams.calls import asked, attempt
 
 
@@ -41,10 +39,10 @@ def build(**backend):
 
 
 def test_every_row_is_complete():
-    """A name is its profile's own, and every dialect but the simulator's has an adapter."""
-    for name, profile in PROVIDERS.items():
-        assert profile.provider == name
-        assert profile.dialect in DIALECTS or profile is SIMULATOR
+    """A name is its profile's own, and each is reached in one way."""
+    for name, provider in PROVIDERS.items():
+        assert provider.profile.provider == name
+        assert (provider.adapter is None) != (provider.upstream is None)
 
 
 @pytest.mark.parametrize("provider", sorted(set(PROVIDERS) - {"simulator"}))
@@ -90,18 +88,18 @@ def test_what_the_configuration_changes():
     """Dropped fields are reported and not sent; the way of unary calls is chosen."""
     call = asked(generation=Generation(seed=1))
     upstream = build(provider="vllm", drop_params=("generation.seed",))
-    assert [warning.field for warning in upstream.unsupported(call)] == ["generation.seed"]
+    assert [warning.field for warning in upstream.unsupported(call, "model")] == ["generation.seed"]
     assert b"seed" not in upstream.adapter.request(attempt(call)).body
     assert build(provider="vllm", unary_upstream="stream").streams(stream=False)
     assert not build(provider="llamacpp", unary_upstream="unary").streams(stream=False)
-    assert profile_of(schema.Backend(provider="vllm")) is PROVIDERS["vllm"]
+    assert profile_of(schema.Backend(provider="vllm")) is PROVIDERS["vllm"].profile
 
 
 def test_the_simulator():
     """Needs no transport; a bad script is told at once."""
     upstream = build(provider="simulator", drop_params=("generation.seed",))
     assert isinstance(upstream, SimulatorUpstream)
-    assert len(upstream.unsupported(asked(generation=Generation(seed=1)))) == 1
+    assert len(upstream.unsupported(asked(generation=Generation(seed=1)), "model")) == 1
     with pytest.raises(ValueError, match="script"):
         build(provider="simulator", simulator=schema.Simulator(script=("explode",)))
 

@@ -37,9 +37,9 @@ from pointsman_server.domain import (
     Usage,
 )
 from pointsman_server.errors import Reason, ServiceError
-from pointsman_server.upstreams.profiles import SIMULATOR
-from pointsman_server.upstreams.simulated import instance
-from pointsman_server.upstreams.simulator import SimulatorUpstream, parse_step
+from pointsman_server.upstreams.dialects.simulator.answer import instance
+from pointsman_server.upstreams.dialects.simulator.profile import SIMULATOR
+from pointsman_server.upstreams.dialects.simulator.upstream import SimulatorUpstream, parse_step
 from tests.fakes.clock import FakeClock
 from tests.unit.upstreams.calls import asked, attempt, folded, said
 
@@ -336,6 +336,6 @@ def test_a_script_knows_few_words(step):
 def test_what_it_tells_of_itself():
     """It honours all but a few fields, and streams as asked."""
     upstream = simulator()
-    assert upstream.unsupported(asked(generation=Generation(top_k=1, n=2))) == ()
+    assert upstream.unsupported(asked(generation=Generation(top_k=1, n=2)), "m") == ()
     assert upstream.streams(stream=True)
     assert not upstream.streams(stream=False)

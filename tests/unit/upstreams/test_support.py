@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 
 import pytest
 
@@ -40,13 +41,21 @@ from pointsman_server.domain import (
     Verbosity,
 )
 from pointsman_server.routing.router import INELIGIBLE
-from pointsman_server.upstreams.profiles import LLAMACPP, OLLAMA, OPENAI, OPENAI_COMPATIBLE, SGLANG, VLLM
+from pointsman_server.upstreams.dialects.openai.profiles import (
+    LLAMACPP,
+    OLLAMA,
+    OPENAI,
+    OPENAI_COMPATIBLE,
+    SGLANG,
+    VLLM,
+)
 from pointsman_server.upstreams.registry import PROVIDERS
-from pointsman_server.upstreams.support import (
+from pointsman_server.upstreams.translation.support import (
     CONTENT_DROPPED,
     INELIGIBLE_CODES,
     UNSUPPORTED_CONTENT,
     UNSUPPORTED_PARAMETER,
+    origin,
     unsupported,
 )
 from tests.unit.upstreams.calls import asked, said
@@ -101,7 +110,7 @@ EVERYTHING: dict[str, Call] = {
 @pytest.mark.parametrize("path", EVERYTHING)
 def test_a_field_is_taken_or_reported(provider, path):
     """Each field that is set in a call is in the profile's table, or in a warning under its own name."""
-    profile = PROVIDERS[provider]
+    profile = PROVIDERS[provider].profile
     expected = [] if path in profile.fields else [path]
     found = unsupported(EVERYTHING[path], profile)
     assert [warning.field for warning in found] == expected
@@ -124,15 +133,15 @@ def test_dropping_a_group_drops_what_is_below_it():
 
 def test_every_field_that_can_be_dropped_means_something():
     """A name in the configuration's list is the name of a field here, or of a group of fields."""
-    known = {path for profile in PROVIDERS.values() for path in profile.fields} | set(EVERYTHING)
+    known = {path for provider in PROVIDERS.values() for path in provider.profile.fields} | set(EVERYTHING)
     for name in DROPPABLE:
         assert any(path == name or path.startswith(f"{name}.") for path in known), name
 
 
 def test_a_plain_call_has_no_warnings():
     """Text and nothing else is taken everywhere."""
-    for profile in PROVIDERS.values():
-        assert unsupported(asked(said("be short", role=Role.SYSTEM), "hi"), profile) == ()
+    for provider in PROVIDERS.values():
+        assert unsupported(asked(said("be short", role=Role.SYSTEM), "hi"), provider.profile) == ()
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Generation)])
@@ -245,6 +254,29 @@ def test_media(media, profile, taken):
     found = unsupported(asked(said("look", media)), profile)
     path = f"conversation.messages[0].parts[1].{media.kind.value}"
     assert [(w.code, w.field) for w in found] == ([] if taken else [(UNSUPPORTED_CONTENT, path)])
+
+
+def test_a_signature_goes_back_to_its_own_maker_alone():
+    """Dialect and model must both be the same; elsewhere it is dropped with a warning."""
+    signer = replace(VLLM, signatures=True)
+    own = said(Part(Text("a"), signature=b"s", origin=origin(signer, "m")), role=Role.ASSISTANT)
+    call = asked("hi", own, "go on")
+    assert unsupported(call, signer, "m") == ()
+    for profile, model in ((signer, "other"), (VLLM, "m"), (replace(signer, dialect="other"), "m")):
+        found = unsupported(call, profile, model)
+        assert [(w.code, w.field) for w in found] == [
+            (CONTENT_DROPPED, "conversation.messages[1].parts[0].signature")
+        ]
+
+
+def test_media_from_a_tool():
+    """Taken where the profile says so and takes such media at all."""
+    image = Media(MediaKind.IMAGE, data=b"x", media_type="image/png")
+    call = asked(said(ToolResult("1", "a", (Part(image),)), role=Role.TOOL))
+    assert [w.code for w in unsupported(call, VLLM)] == [UNSUPPORTED_CONTENT]
+    taker = replace(VLLM, tool_result_media=True)
+    assert unsupported(call, taker) == ()
+    assert len(unsupported(call, replace(taker, images_inline=False))) == 1
 
 
 def test_content_of_the_history_that_only_its_maker_reads():

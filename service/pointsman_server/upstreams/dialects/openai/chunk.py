@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from pointsman_server.errors import Reason, ServiceError
-from pointsman_server.upstreams.faults import clean_text, whole_number
+from pointsman_server.upstreams.translation.documents import loose_json
+from pointsman_server.upstreams.translation.faults import clean_text, whole_number
 
 
 class Function(msgspec.Struct, gc=False):
@@ -123,16 +123,6 @@ def read_chunk(data: bytes) -> Chunk | None:
     if chunk.choices is None and chunk.usage is None and chunk.error is None:
         return None
     return chunk
-
-
-def loose_json(data: bytes) -> object:
-    """Any JSON, with lone surrogates and bytes that are not UTF-8 forgiven. Raises UPSTREAM_BAD_RESPONSE."""
-    try:
-        return json.loads(data.decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        raise ServiceError(
-            Reason.UPSTREAM_BAD_RESPONSE, "the upstream sent something that is not JSON"
-        ) from None
 
 
 def _chunk(document: dict[str, Any]) -> Chunk:

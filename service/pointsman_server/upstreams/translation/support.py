@@ -35,7 +35,7 @@ from pointsman_server.domain import (
     ToolResult,
     Warning,
 )
-from pointsman_server.upstreams.profiles import Profile
+from pointsman_server.upstreams.translation.profile import Profile
 
 UNSUPPORTED_PARAMETER = "UNSUPPORTED_PARAMETER"
 """A field that this provider does not take; the call is sent without it."""
@@ -78,8 +78,13 @@ def mode_of(config: ReasoningConfig, fields: Mapping[str, str], profile: Profile
     return profile.modes.get(config.mode)
 
 
-def unsupported(call: Call, profile: Profile) -> tuple[Warning, ...]:
-    """Everything that this profile cannot honour of the call; nothing of it is sent."""
+def origin(profile: Profile, model: str) -> str:
+    """Whose a signature is: only the same dialect and model can read it again."""
+    return f"{profile.dialect}:{model}"
+
+
+def unsupported(call: Call, profile: Profile, model: str = "") -> tuple[Warning, ...]:
+    """Everything that this profile cannot honour of the call with this model; nothing of it is sent."""
     fields = wire_fields(call, profile)
     found = [*_generation(call.generation, fields, profile), *_rest(call, fields)]
     if call.tools or call.tool_choice is not None:
@@ -88,7 +93,7 @@ def unsupported(call: Call, profile: Profile) -> tuple[Warning, ...]:
         case Conversation(messages):
             for position, message in enumerate(messages):
                 if not _is_plain(message):
-                    found.extend(_message(f"conversation.messages[{position}]", message, profile))
+                    found.extend(_message(f"conversation.messages[{position}]", message, profile, model))
         case Prompt() if not profile.prompts:
             found.append(Warning(UNSUPPORTED_PARAMETER, "prompt", "sent as what one user says"))
         case TokenIds() if not profile.token_ids:
@@ -198,13 +203,19 @@ def _is_plain(message: Message) -> bool:
     return type(part.content) is Text and not (part.signature or part.citations)
 
 
-def _message(path: str, message: Message, profile: Profile) -> Iterator[Warning]:
+def takes_signature(part: Part, profile: Profile, model: str) -> bool:
+    """Whether the part's signature goes back to its maker."""
+    return bool(part.signature) and profile.signatures and part.origin == origin(profile, model)
+
+
+def _message(path: str, message: Message, profile: Profile, model: str) -> Iterator[Warning]:
     spoken = message.role is Role.ASSISTANT
     for position, part in enumerate(message.parts):
         here = f"{path}.parts[{position}]"
-        if part.signature:
-            yield _dropped(f"{here}.signature", "signatures")
-        if part.citations:
+        if part.signature and not takes_signature(part, profile, model):
+            what = "signatures of another origin" if profile.signatures else "signatures"
+            yield _dropped(f"{here}.signature", what)
+        if part.citations and not profile.citation_history:
             yield _dropped(f"{here}.citations", "citations in the history")
         yield from _part(here, part, profile, spoken=spoken)
 
@@ -217,7 +228,7 @@ def _part(path: str, part: Part, profile: Profile, *, spoken: bool) -> Iterator[
             if text and not profile.reasoning_history:
                 yield _dropped(f"{path}.reasoning", "reasoning in the history")
         case ToolResult(parts=parts):
-            if not all(isinstance(inner.content, Text) for inner in parts):
+            if not all(_taken_from_tool(inner, profile) for inner in parts):
                 yield _ineligible(f"{path}.tool_result.parts", "anything but text from a tool")
         case Media(kind):
             if spoken or not takes_media(content, profile):
@@ -228,6 +239,13 @@ def _part(path: str, part: Part, profile: Profile, *, spoken: bool) -> Iterator[
                 yield _dropped(here, what) if spoken else _ineligible(here, what)
         case _:
             assert_never(content)
+
+
+def _taken_from_tool(part: Part, profile: Profile) -> bool:
+    content = part.content
+    if isinstance(content, Media):
+        return profile.tool_result_media and takes_media(content, profile)
+    return isinstance(content, Text)
 
 
 def takes_media(media: Media, profile: Profile) -> bool:

@@ -1,7 +1,8 @@
-"""Numbers of parts: each (candidate, key) gets its index in the order of first appearance, from 0."""
+"""Numbers of parts: each (candidate, key) gets its index in the order of first appearance, from 0. And ids of calls."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable
 
 
@@ -22,3 +23,9 @@ class PartNumbers:
         if number is None:
             number = known[key] = len(known)
         return number
+
+
+def made_tool_id(attempt_id: str, candidate: int, number: int) -> str:
+    """An id where the wire has none: the same whenever the same attempt is read again, unlike any other's."""
+    seed = f"{attempt_id}/{candidate}/{number}".encode(errors="replace")
+    return f"call_{hashlib.blake2s(seed, digest_size=12).hexdigest()}"

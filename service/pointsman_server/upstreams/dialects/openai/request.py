@@ -26,15 +26,29 @@ from pointsman_server.domain import (
     ToolChoiceMode,
     Verbosity,
 )
-from pointsman_server.upstreams.openai.messages import map_messages
-from pointsman_server.upstreams.openai.options import add_fields
-from pointsman_server.upstreams.profiles import Profile
-from pointsman_server.upstreams.support import SCALARS, effort_of, format_path, is_chat, mode_of, wire_fields
-from pointsman_server.upstreams.verbatim import invalid, verbatim_object
+from pointsman_server.upstreams.dialects.openai.messages import map_messages
+from pointsman_server.upstreams.translation.options import add_fields
+from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.support import (
+    SCALARS,
+    effort_of,
+    format_path,
+    is_chat,
+    mode_of,
+    wire_fields,
+)
+from pointsman_server.upstreams.translation.verbatim import invalid, verbatim_object
 
 _ENCODE = msgspec.json.Encoder().encode
 _SCHEMA_NAME = "output"
 _NO_PARAMETERS = msgspec.Raw(b'{"type":"object","properties":{}}')
+_OWN = frozenset(
+    {
+        "model", "messages", "prompt", "stream", "stream_options", "n", "best_of", "max_tokens",
+        "max_completion_tokens", "functions", "function_call",
+    }
+)  # fmt: skip
+"""The adapter's, whatever the profile; no caller's option replaces them."""
 _UNSAFE_NAME = re.compile(r"[^A-Za-z0-9_-]", re.ASCII)
 
 
@@ -66,7 +80,7 @@ def encode_body(attempt: Attempt, profile: Profile, *, stream: bool) -> bytes:
         _map_format(call, body, fields)
     _map_rest(call, body, fields)
     if call.provider_options:
-        add_fields(body, call, fields)
+        add_fields(body, call, profile, fields, _OWN)
     try:
         return _ENCODE(body)
     except (msgspec.MsgspecError, UnicodeError, OverflowError):

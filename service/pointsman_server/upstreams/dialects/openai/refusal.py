@@ -9,11 +9,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from pointsman_server.errors import Reason, ServiceError, UpstreamFault
 from pointsman_server.transport.contract import Headers
-from pointsman_server.upstreams.faults import (
+from pointsman_server.upstreams.translation.documents import parse
+from pointsman_server.upstreams.translation.faults import (
     Said,
     bounded_word,
     provider_error,
@@ -111,14 +110,6 @@ def reason_of(status: int, said: Said) -> Reason:
     if status in (0, 500, 503) and _OVERLOAD.search(said.message):
         return Reason.UPSTREAM_OVERLOADED
     return reason_by_status(status) if status else _VAGUE.get(said.type.lower(), Reason.UPSTREAM_ERROR)
-
-
-def parse(body: bytes) -> object:
-    """The body as JSON, or None."""
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return None
 
 
 def say(document: object) -> Said | None:

@@ -19,9 +19,9 @@ from pointsman_server.domain import (
     ToolCall,
     ToolResult,
 )
-from pointsman_server.upstreams.media_urls import media_url_fault
-from pointsman_server.upstreams.profiles import Profile
-from pointsman_server.upstreams.verbatim import invalid, verbatim_object
+from pointsman_server.upstreams.translation.media_urls import media_url_fault
+from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.verbatim import invalid, verbatim_object
 
 _ERROR = "Error: "
 _AUDIO_FORMATS = {"mpeg": "mp3", "mp3": "mp3", "wav": "wav", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav"}

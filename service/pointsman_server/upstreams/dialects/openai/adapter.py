@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from pointsman_server.context import Attempt
 from pointsman_server.errors import ServiceError
-from pointsman_server.transport.contract import BodyLimits, Headers, HTTPRequest
+from pointsman_server.transport.contract import Headers, HTTPRequest
 from pointsman_server.upstreams.contract import Decoder
-from pointsman_server.upstreams.openai.decoder import AnswerDecoder
-from pointsman_server.upstreams.openai.options import caller_headers
-from pointsman_server.upstreams.openai.refusal import read_refusal
-from pointsman_server.upstreams.openai.request import encode_body
-from pointsman_server.upstreams.profiles import Profile, UnaryUpstream
-from pointsman_server.upstreams.support import is_chat
+from pointsman_server.upstreams.dialects.openai.decoder import ChatReader
+from pointsman_server.upstreams.dialects.openai.refusal import read_refusal
+from pointsman_server.upstreams.dialects.openai.request import encode_body
+from pointsman_server.upstreams.provider import Settings
+from pointsman_server.upstreams.translation.decoding import AnswerDecoder
+from pointsman_server.upstreams.translation.options import caller_headers
+from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
+from pointsman_server.upstreams.translation.support import is_chat
 
 
 class OpenAIAdapter:
     """Chat completions, and completions for prompts and tokens."""
 
-    def __init__(self, profile: Profile, base_url: str, limits: BodyLimits) -> None:
+    def __init__(self, profile: Profile, settings: Settings) -> None:
         self._profile = profile
-        self._chat_url = f"{base_url.rstrip('/')}/chat/completions"
-        self._prompt_url = f"{base_url.rstrip('/')}/completions"
-        self._limits = limits
+        self._chat_url = f"{settings.base_url}/chat/completions"
+        self._prompt_url = f"{settings.base_url}/completions"
+        self._limits = settings.limits
 
     def request(self, attempt: Attempt) -> HTTPRequest:
         """As the protocol says."""
@@ -42,7 +44,8 @@ class OpenAIAdapter:
 
     def decoder(self, attempt: Attempt, status: int, headers: Headers) -> Decoder:
         """As the protocol says."""
-        return AnswerDecoder(attempt, self._profile, status=status, headers=headers, limits=self._limits)
+        reader = ChatReader(attempt, self._profile, status=status, headers=headers)
+        return AnswerDecoder(reader, self._limits)
 
     def refusal(self, status: int, headers: Headers, body: bytes) -> ServiceError:
         """As the protocol says."""

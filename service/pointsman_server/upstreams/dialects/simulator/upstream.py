@@ -26,9 +26,16 @@ from pointsman_server.context import Attempt
 from pointsman_server.domain import Call, Event, Opened, Usage, UsageReport, Warning
 from pointsman_server.errors import Reason, ServiceError, UpstreamFault
 from pointsman_server.upstreams.contract import Batch
-from pointsman_server.upstreams.profiles import Profile
-from pointsman_server.upstreams.simulated import Simulated, Steering, answer, count_input, steering
-from pointsman_server.upstreams.support import unsupported
+from pointsman_server.upstreams.dialects.simulator.answer import (
+    Simulated,
+    Steering,
+    answer,
+    count_input,
+    steering,
+)
+from pointsman_server.upstreams.provider import Settings
+from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.support import unsupported
 
 _CREATED_S = 1_700_000_000
 _RETRY_AFTER_S = 1.0
@@ -57,9 +64,9 @@ class SimulatorUpstream:
         """What the script says next."""
         return next(self._script)
 
-    def unsupported(self, call: Call) -> Sequence[Warning]:
+    def unsupported(self, call: Call, model: str) -> Sequence[Warning]:
         """What the profile says."""
-        return unsupported(call, self._profile)
+        return unsupported(call, self._profile, model)
 
     def streams(self, *, stream: bool) -> bool:
         """As the caller does."""
@@ -67,6 +74,11 @@ class SimulatorUpstream:
 
     async def close(self) -> None:
         """Nothing to free."""
+
+
+def build(profile: Profile, settings: Settings, clock: Clock) -> SimulatorUpstream:
+    """The simulator as configured."""
+    return SimulatorUpstream(settings.backend.simulator, profile, clock=clock)
 
 
 class SimulatedAnswer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
@@ -20,9 +19,10 @@ from pointsman_server.domain import (
     UsageReport,
 )
 from pointsman_server.errors import Reason, ServiceError
-from pointsman_server.upstreams.faults import bounded_word, clean_text, whole_number
-from pointsman_server.upstreams.openai import chunk as wire
-from pointsman_server.upstreams.parts import PartNumbers
+from pointsman_server.upstreams.dialects.openai import chunk as wire
+from pointsman_server.upstreams.translation.decoding import Place
+from pointsman_server.upstreams.translation.faults import bounded_word, clean_text, whole_number
+from pointsman_server.upstreams.translation.parts import PartNumbers, made_tool_id
 
 MAX_CANDIDATES = 128
 _LAST_SECOND = 253_402_300_799
@@ -67,14 +67,13 @@ class AnswerEvents:
     """The events of one answer, whole or in chunks."""
 
     __slots__ = (
-        "_attempt_id", "_candidates", "_parts", "_reasoning", "_request_id", "_usage", "opened", "response_id",
+        "_attempt_id", "_candidates", "_parts", "_place", "_reasoning", "_usage", "opened",
     )  # fmt: skip
 
-    def __init__(self, attempt_id: str, request_id: str, *, reasoning: bool) -> None:
+    def __init__(self, attempt_id: str, place: Place, *, reasoning: bool) -> None:
         self.opened = False
-        self.response_id = ""
         self._attempt_id = attempt_id
-        self._request_id = request_id
+        self._place = place
         self._reasoning = reasoning
         self._candidates: dict[int, _Candidate] = {}
         self._parts = PartNumbers()
@@ -122,13 +121,13 @@ class AnswerEvents:
 
     def _map_opened(self, chunk: wire.Chunk) -> Opened:
         self.opened = True
-        self.response_id = bounded_word(chunk.id)
+        self._place.response_id = bounded_word(chunk.id)
         return Opened(
-            response_id=self.response_id,
+            response_id=self._place.response_id,
             model=bounded_word(chunk.model),
             created_s=whole_number(chunk.created, _LAST_SECOND),
             service_tier=bounded_word(chunk.service_tier),
-            upstream_request_id=self._request_id,
+            upstream_request_id=self._place.request_id,
         )
 
     def _add_choice(
@@ -217,7 +216,7 @@ class AnswerEvents:
                 # Kept, so that calls stay counted; nothing asks for it by this key any more.
                 state.calls["replaced", number] = state.calls[key]
             state.calls[key] = call
-            tool_id = piece.id or self._made_id(index, number)
+            tool_id = piece.id or made_tool_id(self._attempt_id, index, number)
         state.last_call = key
         name = (function.name or "") if not call.named else ""
         call.named = call.named or bool(name)
@@ -225,11 +224,6 @@ class AnswerEvents:
         if not (tool_id or name or arguments):
             return None
         return Delta(index, call.part, DeltaKind.TOOL_CALL, arguments, tool_id=tool_id, tool_name=name)
-
-    def _made_id(self, index: int, number: int) -> str:
-        """An id where the wire has none: the same whenever the same attempt is read again, unlike any other's."""
-        seed = f"{self._attempt_id}/{index}/{number}".encode(errors="replace")
-        return f"call_{hashlib.blake2s(seed, digest_size=12).hexdigest()}"
 
 
 def _only_text(said: wire.Delta) -> bool:

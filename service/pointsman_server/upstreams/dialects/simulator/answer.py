@@ -31,7 +31,7 @@ from pointsman_server.domain import (
     ToolChoiceMode,
 )
 from pointsman_server.errors import Reason
-from pointsman_server.upstreams.verbatim import invalid
+from pointsman_server.upstreams.translation.verbatim import invalid
 
 _OPTIONS = "provider_options[simulator].body_json"
 _MAX_WORDS = 64

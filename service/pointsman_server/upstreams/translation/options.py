@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
 
 from pointsman_server.domain import Call
-from pointsman_server.upstreams.profiles import Profile
-from pointsman_server.upstreams.verbatim import invalid, members
-
-DIALECT = "openai"
-
-_OWN = frozenset(
-    {
-        "model", "messages", "prompt", "stream", "stream_options", "n", "best_of", "max_tokens",
-        "max_completion_tokens", "functions", "function_call",
-    }
-)  # fmt: skip
-"""The adapter's, whatever the profile: what routes, bounds, or decides how the answer is read."""
+from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.verbatim import invalid, members
 
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def add_fields(body: dict[str, Any], call: Call, fields: Mapping[str, str]) -> None:
-    """Merge the caller's fields into the body. Raises ServiceError INVALID_REQUEST for one that is not free."""
-    options = call.provider_options.get(DIALECT)
+def add_fields(
+    body: dict[str, Any], call: Call, profile: Profile, fields: Mapping[str, str], own: Collection[str]
+) -> None:
+    """Merge the caller's fields into the body. Raises ServiceError INVALID_REQUEST for one that is not free.
+
+    Not free is what the body holds already, what the profile's `fields` name at its top level, and `own`: what routes,
+    bounds, or decides how the answer is read, whatever the profile. `tools` are appended where the profile takes any.
+    """
+    options = call.provider_options.get(profile.dialect)
     if options is None or not options.body_json:
         return
-    path = f"provider_options[{DIALECT}].body_json"
-    own = _OWN | {name for name in fields.values() if "." not in name}
+    path = f"provider_options[{profile.dialect}].body_json"
+    taken = {name for name in fields.values() if "." not in name}.union(own)
     for name, value in members(options.body_json, path).items():
         if name == "tools" and "tools" in fields:
             body["tools"] = [*body.get("tools", ()), *_tools(value, f"{path}.tools")]
-        elif name in own or name in body:
+        elif name in taken or name in body:
             raise invalid(f"{path}.{name}", "is written by the router; use the contract's own field")
         else:
             body[name] = value
@@ -42,13 +38,13 @@ def add_fields(body: dict[str, Any], call: Call, fields: Mapping[str, str]) -> N
 
 def caller_headers(call: Call, profile: Profile) -> Mapping[str, str]:
     """The caller's headers. Raises ServiceError INVALID_REQUEST for one that is not on the profile's list."""
-    options = call.provider_options.get(DIALECT)
+    options = call.provider_options.get(profile.dialect)
     if options is None or not options.headers:
         return {}
     headers = {}
     for name, value in options.headers.items():
         lower = name.lower()
-        path = f"provider_options[{DIALECT}].headers[{name}]"
+        path = f"provider_options[{profile.dialect}].headers[{name}]"
         if lower not in profile.caller_headers:
             raise invalid(path, "is not a header that callers may set")
         if not (0 < len(value) <= 256 and value.isascii() and value.isprintable()):

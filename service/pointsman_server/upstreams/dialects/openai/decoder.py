@@ -1,0 +1,96 @@
+"""Documents of one answer -> events, with the end of the stream and errors that are told in it."""
+
+from __future__ import annotations
+
+from pointsman_server.context import Attempt
+from pointsman_server.domain import Delta, DeltaKind, Event, Opened
+from pointsman_server.errors import Reason, ServiceError
+from pointsman_server.transport.contract import Headers
+from pointsman_server.transport.sse import SseEvent
+from pointsman_server.upstreams.dialects.openai.answer import AnswerEvents
+from pointsman_server.upstreams.dialects.openai.chunk import Chunk, read_chunk, read_plain
+from pointsman_server.upstreams.dialects.openai.refusal import answered_error, say
+from pointsman_server.upstreams.translation.decoding import Place
+from pointsman_server.upstreams.translation.documents import loose_json
+from pointsman_server.upstreams.translation.faults import DETAILS, Said, bounded_word
+from pointsman_server.upstreams.translation.profile import Profile
+
+
+class ChatReader:
+    """One answer. Complete is: every candidate that was seen has a finish reason, and then [DONE] or the body's end.
+
+    [DONE] alone proves nothing, since it follows an error too; its absence proves nothing either.
+    """
+
+    __slots__ = ("_answer", "_expected", "_plain", "ended", "place")
+
+    def __init__(self, attempt: Attempt, profile: Profile, *, status: int, headers: Headers) -> None:
+        generation = attempt.call.generation
+        config = generation.reasoning
+        hidden = (
+            config is not None
+            and config.include is False
+            and "generation.reasoning.include" in profile.fields
+        )
+        self.place = Place(status, headers, bounded_word(headers.get("x-request-id", "")))
+        self.ended = False
+        self._answer = AnswerEvents(attempt.upstream_id, self.place, reasoning=not hidden)
+        self._expected = generation.n or 1 if "generation.n" in profile.fields else 1
+        self._plain = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether every candidate that was asked for has ended."""
+        return self._answer.finished >= self._expected
+
+    def document(self, event: SseEvent, events: list[Event]) -> None:
+        """As the protocol says."""
+        data = event.data
+        if self._plain and (choice := read_plain(data)) and self._answer.add_plain(choice, events):
+            return
+        self._take(data, event.name, events)
+        # Text comes in runs: what the last chunk was, the next one is tried as.
+        self._plain = bool(events) and type(last := events[-1]) is Delta and last.kind is DeltaKind.TEXT
+
+    def whole(self, data: bytes, events: list[Event]) -> None:
+        """As the protocol says."""
+        chunk = read_chunk(data)
+        if chunk is not None and chunk.error:
+            self._fail(chunk, events)
+        if chunk is None or not chunk.choices:
+            said = say(loose_json(data))
+            if said is not None:
+                raise self._told(said)
+            raise ServiceError(Reason.UPSTREAM_BAD_RESPONSE, "the upstream's answer holds no candidate")
+        self._answer.add(chunk, events)
+        self._answer.finish_whole(events)
+        if not self._answer.opened:
+            events.insert(0, Opened(upstream_request_id=self.place.request_id))
+        self.ended = True
+
+    def _take(self, data: bytes, name: str, events: list[Event]) -> None:
+        if data.startswith(b"[") and data.strip() == b"[DONE]":
+            if not self._answer.finished:
+                raise ServiceError(Reason.UPSTREAM_TRUNCATED, DETAILS[Reason.UPSTREAM_TRUNCATED])
+            self.ended = True
+            return
+        chunk = read_chunk(data)
+        if chunk is None:
+            said = say(loose_json(data))
+            if said is not None or name == "error":
+                raise self._told(said)
+        elif chunk.error:
+            self._fail(chunk, events)
+        else:
+            self._answer.add(chunk, events)
+
+    def _fail(self, chunk: Chunk, events: list[Event]) -> None:
+        """An error may come beside content (OpenRouter); its finish reason only repeats it."""
+        for choice in chunk.choices or ():
+            choice.finish_reason = None
+        self._answer.add(chunk, events)
+        raise self._told(say({"error": chunk.error}))
+
+    def _told(self, said: Said | None) -> ServiceError:
+        said = said or Said()
+        return answered_error(said, self.place.fault(stream_status=said.status), self.place.headers)

@@ -1,0 +1,46 @@
+"""A row of the registry: a provider's profile, and what makes an upstream of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from pointsman_server.clock import Clock
+from pointsman_server.config import schema
+from pointsman_server.transport.contract import BodyLimits
+from pointsman_server.upstreams.contract import Adapter, Upstream
+from pointsman_server.upstreams.translation.profile import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What of a backend's configuration an adapter is made with."""
+
+    base_url: str
+    """Without a slash at its end."""
+    limits: BodyLimits
+    backend: schema.Backend
+    """For what only one dialect asks for."""
+
+
+class BuildAdapter(Protocol):
+    """An adapter's class."""
+
+    def __call__(self, profile: Profile, settings: Settings) -> Adapter: ...
+
+
+class BuildUpstream(Protocol):
+    """What makes an upstream that is not reached over HTTP."""
+
+    def __call__(self, profile: Profile, settings: Settings, clock: Clock) -> Upstream: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One provider; exactly one of `adapter` and `upstream` is set."""
+
+    profile: Profile
+    adapter: BuildAdapter | None = None
+    """For a dialect over HTTP."""
+    upstream: BuildUpstream | None = None
+    """For what speaks otherwise, or to nobody."""

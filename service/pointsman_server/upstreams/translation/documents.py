@@ -1,0 +1,58 @@
+"""Foreign JSON, read patiently: what is of a wrong type counts as absent, and every text can be sent on."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from pointsman_server.errors import Reason, ServiceError
+from pointsman_server.upstreams.translation.faults import clean_text
+
+_DECODE = msgspec.json.Decoder().decode
+
+
+def loose_json(data: bytes) -> object:
+    """Any JSON, with lone surrogates and bytes that are not UTF-8 forgiven. Raises UPSTREAM_BAD_RESPONSE."""
+    try:
+        return _DECODE(data)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        pass
+    try:
+        return json.loads(data.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        raise ServiceError(
+            Reason.UPSTREAM_BAD_RESPONSE, "the upstream sent something that is not JSON"
+        ) from None
+
+
+def parse(data: bytes) -> object:
+    """The same; None for what is not JSON, for bodies that only may hold some, such as those of errors."""
+    try:
+        return loose_json(data)
+    except ServiceError:
+        return None
+
+
+def as_object(value: object) -> dict[str, Any]:
+    """The object; an empty one for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_list(value: object) -> list[Any]:
+    """The list; an empty one for anything else."""
+    return value if isinstance(value, list) else []
+
+
+def as_text(value: object) -> str:
+    """The text, fit to be sent on; empty for anything else."""
+    return clean_text(value) if isinstance(value, str) else ""
+
+
+def json_text(value: object) -> str:
+    """A value as the text of JSON, as tool calls' arguments are told; NaN and infinities become null."""
+    try:
+        return msgspec.json.encode(value).decode()
+    except (msgspec.MsgspecError, UnicodeError, OverflowError, RecursionError):
+        return clean_text(json.dumps(value, ensure_ascii=True, default=lambda _: None))

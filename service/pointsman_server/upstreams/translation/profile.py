@@ -1,0 +1,94 @@
+"""What a provider can do, as a value: contract field -> its name on the wire, and what no name can say.
+
+A field that a profile does not list is not sent, and its use is reported.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from pointsman_server.domain import ReasoningEffort, ReasoningMode
+
+
+class UnaryUpstream(enum.StrEnum):
+    """How a call for one whole answer is sent."""
+
+    UNARY = "unary"
+    STREAM = "stream"
+    """For servers that go on with a unary call when its caller leaves, but stop a stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One provider, as far as its dialect has to know it."""
+
+    provider: str
+    dialect: str
+    default_url: str
+    """Empty: the configuration must name one."""
+    fields: Mapping[str, str]
+    """Contract field -> name on the wire; a dot leads into an object, an empty name: no field is needed."""
+    efforts: Mapping[ReasoningEffort, str] = field(default_factory=dict)
+    modes: Mapping[ReasoningMode, str | bool] = field(default_factory=dict)
+    """Values of the field of `generation.reasoning.mode`."""
+    max_stop_sequences: int = 0
+    """0: as many as the contract allows."""
+    images_by_url: bool = True
+    images_inline: bool = True
+    audio_by_url: bool = False
+    audio_inline: bool = False
+    files_inline: bool = False
+    prompts: bool = False
+    """Takes plain text to continue; without it, the text is sent as what a user says."""
+    token_ids: bool = False
+    """Takes tokens to continue."""
+    developer_role: bool = False
+    """Without it, the words of a developer are sent as the system's."""
+    named_tool_choice: bool = True
+    """Without it, one forced tool is offered alone and some call is required."""
+    allowed_tools_choice: bool = False
+    """Without it, tools that are not allowed are left out."""
+    reasoning_history: str = ""
+    """Where earlier reasoning goes in a message of the assistant; empty: it is dropped."""
+    refusal_history: bool = False
+    """Without it, an earlier refusal is sent as text."""
+    signatures: bool = False
+    """Takes the signatures of its own earlier answers back; without it they are dropped."""
+    citation_history: bool = False
+    """Takes citations in the history; without it they are dropped."""
+    tool_result_media: bool = False
+    """Takes more than text from a tool."""
+    returns_reasoning: bool = True
+    usage_option: bool = True
+    """Whether a stream must be asked for its usage."""
+    request_id_header: str = "x-request-id"
+    caller_headers: frozenset[str] = frozenset({"x-request-id"})
+    """What a caller may set through provider_options."""
+    unary_upstream: UnaryUpstream = UnaryUpstream.UNARY
+
+    @property
+    def prompt_fields(self) -> Mapping[str, str]:
+        """`fields` where a prompt or tokens are continued: nothing that only a conversation has."""
+        return {
+            path: _PROMPT_NAMES.get(path, name)
+            for path, name in self.fields.items()
+            if not path.startswith(_CONVERSATION_ONLY)
+        }
+
+    def without(self, paths: Iterable[str]) -> Profile:
+        """The same, but not taking these contract fields nor what is below them."""
+        dropped = tuple(paths)
+        kept = {
+            path: name
+            for path, name in self.fields.items()
+            if not any(path == drop or path.startswith(f"{drop}.") for drop in dropped)
+        }
+        return self if len(kept) == len(self.fields) else replace(self, fields=kept)
+
+
+_CONVERSATION_ONLY = (
+    "tools", "tool_choice", "generation.reasoning", "generation.verbosity", "output_format.json",
+)  # fmt: skip
+_PROMPT_NAMES = {"generation.max_output_tokens": "max_tokens", "generation.top_logprobs": "logprobs"}
