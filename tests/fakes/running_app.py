@@ -21,7 +21,7 @@ from pointsman import AsyncClient
 from pointsman.v1 import inference_service_pb2_grpc, model_service_pb2_grpc, router_admin_service_pb2_grpc
 from pointsman_server.app import Application
 from pointsman_server.config.schema import Config
-from pointsman_server.telemetry.instruments import Metrics
+from pointsman_server.telemetry.registry import Metrics
 from tests.fakes.provider import Provider
 
 PATIENCE_S = 20.0

@@ -1,4 +1,4 @@
-"""Every metric once: name, kind, labels, buckets and meaning; and the registry, with a bounded number of series.
+"""Every metric once: name, kind, labels, buckets and meaning.
 
 Names with `gen_ai` and `rpc` are those of the OpenTelemetry conventions in Prometheus spelling; the others are ours.
 """
@@ -6,19 +6,20 @@ Names with `gen_ai` and `rpc` are those of the OpenTelemetry conventions in Prom
 from __future__ import annotations
 
 import enum
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate, islice
-
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.registry import Collector
 
 OTHER = "_other"
 """Stands for a label value that is unknown, or one too many."""
-MAX_SERIES = 2000
+
+
+class Merge(enum.Enum):
+    """What the values of several worker processes come to."""
+
+    SUM = "sum"
+    MEAN = "mean"
+    """For what is 1 or 0 in each: the share of the workers in which it is 1."""
+    MAX = "max"
+    """For what is the same in all."""
 
 
 class Kind(enum.Enum):
@@ -44,6 +45,8 @@ class Instrument:
     buckets: tuple[float, ...] = ()
     max_children: int = 400
     """The most different label sets; what comes later is counted under `_other`."""
+    merge: Merge = Merge.SUM
+    """Of gauges; counts are always added up."""
 
 
 _SECONDS = tuple(0.01 * 2**power for power in range(14))
@@ -161,8 +164,10 @@ ATTEMPTS_IN_FLIGHT = Instrument(
 BACKEND_STATE = Instrument(
     "pointsman_backend_state",
     Kind.GAUGE,
-    "1 for a backend's state: HEALTHY, EJECTED, HALF_OPEN, COOLING_DOWN or DRAINING.",
+    "1 for a backend's state: HEALTHY, EJECTED, HALF_OPEN, COOLING_DOWN or DRAINING; with several workers the share of "
+    "them that see it so.",
     ("backend", "state"),
+    merge=Merge.MEAN,
 )
 BACKEND_TOKENS = Instrument(
     "pointsman_backend_tokens_in_flight",
@@ -170,8 +175,12 @@ BACKEND_TOKENS = Instrument(
     "Tokens, estimated, of the attempts in progress.",
     ("backend",),
 )
-CONFIG_INFO = Instrument("pointsman_config_info", Kind.GAUGE, "1 for the configuration in force.", ("hash",))
-BUILD_INFO = Instrument("pointsman_build_info", Kind.GAUGE, "1 for the version that runs.", ("version",))
+CONFIG_INFO = Instrument(
+    "pointsman_config_info", Kind.GAUGE, "1 for the configuration in force.", ("hash",), merge=Merge.MAX
+)
+BUILD_INFO = Instrument(
+    "pointsman_build_info", Kind.GAUGE, "1 for the version that runs.", ("version",), merge=Merge.MAX
+)
 SERIES = Instrument(
     "pointsman_metric_series", Kind.GAUGE, "Time series that are kept here, of the most that are allowed."
 )
@@ -213,166 +222,3 @@ TABLE: tuple[Instrument, ...] = (
     SPANS,
     LINES_DROPPED,
 )
-
-Source = Callable[[], Iterable[tuple[tuple[str, ...], float]]]
-"""Label values and the number, asked for at each scrape; must not block."""
-
-
-class _Budget:
-    """How many more series there may be."""
-
-    def __init__(self, most: int) -> None:
-        self.left = most
-
-    def take(self, count: int) -> bool:
-        if count > self.left:
-            return False
-        self.left -= count
-        return True
-
-
-class CounterFamily:
-    """A counter with all its label sets. Counted by one thread; a scrape may read from another."""
-
-    def __init__(self, instrument: Instrument, budget: _Budget) -> None:
-        self._instrument = instrument
-        self._budget = budget
-        self._cells: dict[tuple[str, ...], list[float]] = {}
-        self._other: list[float] = [0.0]
-        budget.take(1)
-        if not instrument.labels:
-            self._cells[()] = [0.0]
-
-    def add(self, labels: tuple[str, ...], amount: float = 1) -> None:
-        """Count."""
-        cell = self._cells.get(labels)
-        if cell is None:
-            cell = self._cell(labels)
-        cell[0] += amount
-
-    def _cell(self, labels: tuple[str, ...]) -> list[float]:
-        if len(self._cells) >= self._instrument.max_children or not self._budget.take(1):
-            return self._other
-        cell = self._cells[labels] = [0.0]
-        return cell
-
-    def collect(self) -> Metric:
-        """All label sets, for a scrape."""
-        name, labels = self._instrument.name.removesuffix("_total"), self._instrument.labels
-        family = CounterMetricFamily(name, self._instrument.meaning, labels=labels)
-        for values, cell in tuple(self._cells.items()):
-            family.add_metric(values, cell[0])
-        if self._other[0]:
-            family.add_metric([OTHER] * len(labels), self._other[0])
-        return family
-
-
-class _Cell:
-    """One label set of a histogram."""
-
-    __slots__ = ("counts", "total")
-
-    def __init__(self, buckets: int) -> None:
-        self.counts = [0] * (buckets + 1)
-        self.total = 0.0
-
-
-class HistogramFamily:
-    """A histogram with all its label sets. Counted by one thread; a scrape may read from another."""
-
-    def __init__(self, instrument: Instrument, budget: _Budget) -> None:
-        self._instrument = instrument
-        self._budget = budget
-        self._buckets = instrument.buckets
-        self._bounds = (*(f"{bound:g}" for bound in instrument.buckets), "+Inf")
-        self._series = len(instrument.buckets) + 3
-        self._cells: dict[tuple[str, ...], _Cell] = {}
-        self._other = _Cell(len(instrument.buckets))
-        budget.take(self._series)
-        if not instrument.labels:
-            self._cells[()] = _Cell(len(instrument.buckets))
-
-    def observe(self, labels: tuple[str, ...], value: float) -> None:
-        """Take one measurement in."""
-        cell = self._cells.get(labels)
-        if cell is None:
-            cell = self._cell(labels)
-        cell.counts[bisect_left(self._buckets, value)] += 1
-        cell.total += value
-
-    def _cell(self, labels: tuple[str, ...]) -> _Cell:
-        if len(self._cells) >= self._instrument.max_children or not self._budget.take(self._series):
-            return self._other
-        cell = self._cells[labels] = _Cell(len(self._buckets))
-        return cell
-
-    def collect(self) -> Metric:
-        """All label sets, for a scrape."""
-        labels = self._instrument.labels
-        family = HistogramMetricFamily(self._instrument.name, self._instrument.meaning, labels=labels)
-        for values, cell in tuple(self._cells.items()):
-            family.add_metric(values, self._cumulative(cell), cell.total)
-        if any(self._other.counts):
-            family.add_metric([OTHER] * len(labels), self._cumulative(self._other), self._other.total)
-        return family
-
-    def _cumulative(self, cell: _Cell) -> list[tuple[str, float]]:
-        counts = (float(count) for count in accumulate(cell.counts))
-        return list(zip(self._bounds, counts, strict=True))
-
-
-class Metrics(Collector):
-    """The registry of one process."""
-
-    def __init__(self, *, max_series: int = MAX_SERIES, process: bool = True) -> None:
-        self._registry = CollectorRegistry()
-        self._max_series = max_series
-        # A quarter is for gauges, whose sources name backends; they are cut off there.
-        self._read_series = max_series // 4
-        self._budget = _Budget(max_series - self._read_series)
-        self._sources: dict[str, tuple[Instrument, Source]] = {}
-        self._counters = {
-            row.name: CounterFamily(row, self._budget) for row in TABLE if row.kind is Kind.COUNTER
-        }
-        self._histograms = {
-            row.name: HistogramFamily(row, self._budget) for row in TABLE if row.kind is Kind.HISTOGRAM
-        }
-        self._registry.register(self)
-        if process:
-            ProcessCollector(registry=self._registry)
-        self.read(SERIES, lambda: [((), float(self._max_series - self._read_series - self._budget.left))])
-
-    def counter(self, instrument: Instrument) -> CounterFamily:
-        """The family of a counter of the table."""
-        return self._counters[instrument.name]
-
-    def histogram(self, instrument: Instrument) -> HistogramFamily:
-        """The family of a histogram of the table."""
-        return self._histograms[instrument.name]
-
-    def read(self, instrument: Instrument, source: Source) -> None:
-        """Have a gauge or total of the table asked of a source at each scrape; a later source takes its place."""
-        self._sources[instrument.name] = (instrument, source)
-
-    def collect(self) -> Iterator[Metric]:
-        """Everything, for a scrape."""
-        yield from (family.collect() for family in self._counters.values())
-        yield from (family.collect() for family in self._histograms.values())
-        left = self._read_series
-        for instrument, source in tuple(self._sources.values()):
-            read = _family(instrument)
-            for labels, value in islice(source(), left):
-                read.add_metric(labels, value)
-            left -= len(read.samples)
-            yield read
-
-    def exposition(self) -> tuple[bytes, str]:
-        """Everything in Prometheus' text form, with its content type."""
-        return generate_latest(self._registry), CONTENT_TYPE_PLAIN_0_0_4
-
-
-def _family(instrument: Instrument) -> GaugeMetricFamily | CounterMetricFamily:
-    labels = instrument.labels
-    if instrument.kind is Kind.TOTAL:
-        return CounterMetricFamily(instrument.name.removesuffix("_total"), instrument.meaning, labels=labels)
-    return GaugeMetricFamily(instrument.name, instrument.meaning, labels=labels)

@@ -16,7 +16,7 @@ from pointsman_server.domain import Usage, UsageSource
 from pointsman_server.errors import Reason
 from pointsman_server.telemetry import instruments as table
 from pointsman_server.telemetry.facade import CallRecord
-from pointsman_server.telemetry.instruments import Instrument, Metrics, Source
+from pointsman_server.telemetry.instruments import Instrument
 from pointsman_server.telemetry.logs import Log, LoggingBridge
 from pointsman_server.telemetry.records import (
     OK,
@@ -29,6 +29,7 @@ from pointsman_server.telemetry.records import (
     result_attributes,
 )
 from pointsman_server.telemetry.redaction import Redactor, failure_fields
+from pointsman_server.telemetry.registry import Metrics, Snapshot, Source
 from pointsman_server.telemetry.sink import LineSink
 from pointsman_server.telemetry.spans import RecordedSpan
 from pointsman_server.telemetry.tracing import OtlpSettings, Tracing
@@ -286,6 +287,10 @@ class OtelTelemetry:
     def metrics(self) -> tuple[bytes, str]:
         """Everything in Prometheus' text form, with its content type."""
         return self._parts.metrics.exposition()
+
+    def snapshot(self) -> Snapshot:
+        """Everything that was counted, to be handed to another process."""
+        return self._parts.metrics.snapshot()
 
     def read(self, instrument: Instrument, source: Source) -> None:
         """Have a gauge of the table asked of a source at each scrape."""

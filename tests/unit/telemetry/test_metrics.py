@@ -9,7 +9,8 @@ from pointsman_server.context import Target
 from pointsman_server.errors import Reason
 from pointsman_server.telemetry import instruments as table
 from pointsman_server.telemetry.facade import Telemetry
-from pointsman_server.telemetry.instruments import OTHER, TABLE, Kind, Metrics
+from pointsman_server.telemetry.instruments import OTHER, TABLE, Kind
+from pointsman_server.telemetry.registry import Metrics
 from tests.unit.telemetry.conftest import Build
 
 
