@@ -20,6 +20,7 @@ from pointsman_server.clock import Clock, SystemClock
 from pointsman_server.config import schema
 from pointsman_server.config.load import Loaded, load, redacted
 from pointsman_server.config.watch import Watch
+from pointsman_server.console import Console
 from pointsman_server.context import Principal
 from pointsman_server.dispatch.dispatcher import Dispatcher
 from pointsman_server.dispatch.places import Places
@@ -103,6 +104,7 @@ class Application:
             turn=self.fleet.turn, notes=inactive,
         )  # fmt: skip
         self.catalog = RuntimeCatalog(self._runtime, self.clock, offers)
+        self.console = Console(self.catalog.backends, self.fleet, self.reload, self.telemetry)
         load_ = LoopLoad(self.clock)
         # Made before anything is awaited: a file that changes while this starts is a change, too.
         watch = Watch(self.clock, self._files, self._reload_logged)
@@ -131,7 +133,7 @@ class Application:
     async def _start_admin(self, config: schema.Config) -> None:
         self.admin: RpcServer | None = None
         if config.admin.enabled:
-            self.admin = build_admin(config, self.catalog, _Operator(self), self.telemetry, self.clock)
+            self.admin = build_admin(config, self.console, self.telemetry, self.clock)
             self.ports["admin"] = self.admin.listen(config.admin.listen)
             await self.admin.start()
             self.admin.health.serve()
@@ -248,17 +250,6 @@ class _CurrentAuthenticator:
     def authenticate(self, metadata: Mapping[str, str], peer_identities: Sequence[str]) -> Principal:
         """The caller."""
         return self._current().authenticator.authenticate(metadata, peer_identities)
-
-
-class _Operator:
-    """What the admin server may do."""
-
-    def __init__(self, application: Application) -> None:
-        self._application = application
-
-    async def reload(self, *, validate_only: bool) -> ReloadOutcome:
-        """Read the configuration again."""
-        return await self._application.reload(validate_only=validate_only)
 
 
 def _telemetry(loaded: Loaded, clock: Clock) -> OtelTelemetry:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pointsman_server.context import Principal
 from pointsman_server.errors import Reason, ServiceError
@@ -52,7 +52,6 @@ class FakeCatalog:
     """Lists what it was given."""
 
     known: Sequence[ModelInfo] = ()
-    places: Sequence[BackendInfo] = ()
 
     def models(self, principal: Principal) -> Sequence[ModelInfo]:
         """All of them, or those that the principal may use."""
@@ -65,23 +64,38 @@ class FakeCatalog:
                 return info
         raise ServiceError(Reason.MODEL_NOT_FOUND, f"there is no model {name}", resource=name)
 
-    def backends(self, model: str) -> Sequence[BackendInfo]:
-        """All, or those of one model. Raises MODEL_NOT_FOUND."""
-        found = [info for info in self.places if not model or model in info.models]
-        if model and not found:
-            raise ServiceError(Reason.MODEL_NOT_FOUND, f"there is no model {model}", resource=model)
-        return found
-
 
 APPLIED = ReloadOutcome(applied=True, config_hash="abc", faults=())
 
 
 @dataclass
 class FakeControl:
-    """Reloads nothing and says so."""
+    """Lists what it was given, drains and reloads nothing, and says what it was asked."""
 
+    places: Sequence[BackendInfo] = ()
     outcome: ReloadOutcome = APPLIED
     asked: list[bool] = field(default_factory=list)
+    drained: list[tuple[str, str | None]] = field(default_factory=list)
+
+    async def backends(self, model: str) -> Sequence[BackendInfo]:
+        """All, or those of one model. Raises MODEL_NOT_FOUND."""
+        found = [info for info in self.places if not model or model in info.models]
+        if model and not found:
+            raise ServiceError(Reason.MODEL_NOT_FOUND, f"there is no model {model}", resource=model)
+        return found
+
+    async def drain(self, backend: str, reason: str) -> BackendInfo:
+        """The backend, as if it were drained."""
+        self.drained.append((backend, reason))
+        return replace(self._place(backend), state=BackendState.DRAINING, state_reason=reason)
+
+    async def undrain(self, backend: str) -> BackendInfo:
+        """The backend, as it is."""
+        self.drained.append((backend, None))
+        return self._place(backend)
+
+    def _place(self, name: str) -> BackendInfo:
+        return next(info for info in self.places if info.name == name)
 
     async def reload(self, *, validate_only: bool) -> ReloadOutcome:
         """The outcome that it was given."""

@@ -151,3 +151,47 @@ async def test_share(share):
     assert error.reason is (UNAVAILABLE if share == 0 else Reason.NO_HEALTHY_BACKEND)
     if share == 1:
         assert 30 <= error.retry_after_s <= 33
+
+
+async def test_a_drained_backend_gets_no_call():
+    """Not as a candidate, not as the caller's own choice, not when it is the last; what runs there finishes."""
+    rig = Rig({"a": [[Accept(), Wait(3), *served("slow")[1:]], served()], "b": [served()]})
+    running = asyncio.create_task(rig.generate(allow_backends=("a",)))
+    await rig.clock.settle()
+    rig.book("a").drained = "new driver"
+    for _ in range(10):
+        await rig.generate()
+    assert (await running).candidates
+    assert Counter(rig.tried) == {"a": 1, "b": 10}
+    for refused_call in ({"allow_backends": ("a",)}, {"deny_backends": ("b",)}):
+        error = await rig.failure(**refused_call)
+        assert error.reason is Reason.NO_HEALTHY_BACKEND
+        assert error.retry_after_s == 1
+        assert "draining" in error.detail
+    rig.book("a").drained = None
+    await rig.generate(allow_backends=("a",))
+    rig.assert_idle()
+
+
+async def test_who_waits_for_a_place_at_a_drained_backend_goes_elsewhere():
+    """A drain reaches those in the queue, too."""
+    slow = [Accept(), Wait(0.5), *served("slow")[1:]]
+    rig = Rig({"a": [slow, slow]}, backends={"a": {"max_concurrency": 1}})
+    first = asyncio.create_task(rig.generate())
+    await rig.clock.settle()
+    waiting = asyncio.create_task(failure_of(rig.generate()))
+    await rig.clock.settle()
+    rig.book("a").drained = ""
+    assert (await first).candidates
+    assert (await waiting).reason is Reason.NO_HEALTHY_BACKEND
+    rig.assert_idle()
+
+
+async def test_a_drain_outlives_a_reload():
+    """As long as the backend is the same; one with another address is another."""
+    rig = Rig({"a": [served()], "b": [served()]})
+    rig.book("a").drained = "new driver"
+    rig.reload(retry={"max_attempts": 2})
+    assert rig.book("a").drained == "new driver"
+    rig.reload(backends={"a": {"url": "http://elsewhere"}})
+    assert rig.book("a").drained is None

@@ -13,20 +13,19 @@ from pointsman_server.errors import ServiceError
 from pointsman_server.server.build import build_admin
 from pointsman_server.server.collaborators import Fault, ReloadOutcome
 from pointsman_server.server.ops_http import Facts, OpsServer
-from tests.fakes.catalog import FakeCatalog, FakeControl, backend
+from tests.fakes.catalog import FakeControl, backend
 from tests.fakes.telemetry import FakeTelemetry
 from tests.rpc.harness import refusal
 
 
 @pytest.fixture
 def control():
-    return FakeControl()
+    return FakeControl([backend("b", "chat"), backend("a", "chat", "code"), backend("c", "code")])
 
 
 @pytest.fixture
 async def channel(control):
-    catalog = FakeCatalog(places=[backend("b", "chat"), backend("a", "chat", "code"), backend("c", "code")])
-    server = build_admin(Config(), catalog, control, FakeTelemetry(), SystemClock())
+    server = build_admin(Config(), control, FakeTelemetry(), SystemClock())
     port = server.listen("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -67,11 +66,28 @@ async def test_reload_tells_faults_as_an_answer(admin, control):
     assert (response.faults[0].path, response.faults[0].line) == ("models.chat", 2**31 - 1)
 
 
-@pytest.mark.parametrize("method", ["DrainBackend", "UndrainBackend", "ExplainRoute"])
-async def test_missing_admin_rpcs_say_so(admin, method):
+async def test_a_backend_is_drained_and_undrained(admin, control):
+    """The answer is the backend as it is then; a name is required, a reason bounded."""
+    drained = await admin.DrainBackend(pb.DrainBackendRequest(name="a", reason="new driver"))
+    assert (drained.backend.state, drained.backend.state_reason) == (pb.BACKEND_STATE_DRAINING, "new driver")
+    back = await admin.UndrainBackend(pb.UndrainBackendRequest(name="a"))
+    assert back.backend.name == "a"
+    assert control.drained == [("a", "new driver"), ("a", None)]
+    for call, field in (
+        (admin.DrainBackend(pb.DrainBackendRequest(reason="x")), "name"),
+        (admin.UndrainBackend(pb.UndrainBackendRequest()), "name"),
+        (admin.DrainBackend(pb.DrainBackendRequest(name="a", reason="x" * 257)), "reason"),
+    ):
+        refused = await refusal(call)
+        assert refused.info.reason == "INVALID_REQUEST"
+        assert [violation.field for violation in refused.extras["BadRequest"].field_violations] == [field]
+    assert len(control.drained) == 2
+
+
+async def test_missing_admin_rpcs_say_so(admin):
     """UNIMPLEMENTED with details."""
-    request = getattr(pb, f"{method}Request")()
-    assert (await refusal(getattr(admin, method)(request))).info.reason == "NOT_IMPLEMENTED"
+    request = pb.ExplainRouteRequest()
+    assert (await refusal(admin.ExplainRoute(request))).info.reason == "NOT_IMPLEMENTED"
 
 
 async def test_channelz_is_there(channel):
@@ -119,7 +135,7 @@ async def test_a_taken_port_is_a_clear_fault(channel):
     port = await first.start("127.0.0.1:0")
     with pytest.raises(ServiceError, match=f"cannot listen on 127.0.0.1:{port}"):
         await second.start(f"127.0.0.1:{port}")
-    admin = build_admin(Config(), FakeCatalog(), FakeControl(), FakeTelemetry(), SystemClock())
+    admin = build_admin(Config(), FakeControl(), FakeTelemetry(), SystemClock())
     with pytest.raises(ServiceError, match="cannot listen"):
         admin.listen(f"127.0.0.1:{port}")
     await admin.stop()

@@ -1,5 +1,6 @@
 """What operators and balancers see."""
 
+import asyncio
 import json
 
 import grpc
@@ -13,6 +14,7 @@ from tests.fakes import chat
 from tests.fakes.running_app import backend_at, model_over, one_model, until
 from tests.rpc.harness import refusal
 from tests.system.asking import ask, failure
+from tests.system.test_reload import begun, held
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -21,6 +23,10 @@ EJECT_AT_ONCE = {"ejection": {"consecutive_failures": 1, "base_s": 0.5, "jitter"
 
 async def status_of(stub, name):
     return (await stub.Check(health_pb2.HealthCheckRequest(service=name))).status
+
+
+async def serves(stub, name, status):
+    return await status_of(stub, name) == status
 
 
 async def test_a_models_health_follows_its_backends(start, provider, other):
@@ -86,13 +92,56 @@ async def test_backends_are_listed_as_they_are(start, provider, other):
     assert refused.info.reason == "MODEL_NOT_FOUND"
 
 
+async def test_a_backend_is_drained_and_undrained(start, provider, other):
+    """New calls go elsewhere, health and lists tell of it, one that runs finishes, and all of it can be taken back."""
+    gate = asyncio.Event()
+    provider.handler = held(gate)
+    other.handler = chat.as_asked
+    settings = {
+        "backends": {"first": backend_at(provider), "second": backend_at(other)},
+        "models": {"chat": model_over("first", "second"), "only": model_over("first")},
+    }
+    app = await start(settings)
+    client, admin = await app.client(), await app.admin()
+    async with begun(client) as stream:
+        answer = await admin.DrainBackend(pb.DrainBackendRequest(name="first", reason="new driver"))
+        assert (answer.backend.state, answer.backend.state_reason) == (
+            pb.BACKEND_STATE_DRAINING,
+            "new driver",
+        )
+        assert answer.backend.in_flight_requests == 1
+        assert (await ask(client, stream=False)).backend == "second"
+        assert (await failure(client, stream=False, model="only")).reason == "NO_HEALTHY_BACKEND"
+        gate.set()
+        assert (await stream.collect()).text == "Hello there"
+    health = health_pb2_grpc.HealthStub(await app.channel())
+    await until("health tells", lambda: serves(health, "only", NOT_SERVING))
+    assert 'pointsman_backend_state{backend="first",state="DRAINING"} 1.0' in (await app.get("/metrics"))[1]
+    assert (await app.logged(event="backend_draining"))["detail"] == "new driver"
+    listed = await admin.ListBackends(pb.ListBackendsRequest())
+    assert [backend.state for backend in listed.backends] == [
+        pb.BACKEND_STATE_DRAINING,
+        pb.BACKEND_STATE_HEALTHY,
+    ]
+
+    back = await admin.UndrainBackend(pb.UndrainBackendRequest(name="first"))
+    assert (back.backend.state, back.backend.state_reason) == (pb.BACKEND_STATE_HEALTHY, "")
+    assert (await ask(client, stream=False)).backend == "first"
+    await until("health tells", lambda: serves(health, "only", SERVING))
+    for call in (
+        admin.DrainBackend(pb.DrainBackendRequest(name="nope")),
+        admin.UndrainBackend(pb.UndrainBackendRequest(name="nope")),
+    ):
+        refused = await refusal(call)
+        assert refused.info.reason == "INVALID_REQUEST"
+        assert [one.field for one in refused.extras["BadRequest"].field_violations] == ["name"]
+
+
 async def test_what_is_not_there_yet_says_so(start, provider):
     """Every RPC of the contract is answered."""
     app = await start(one_model(provider))
     admin, inference = await app.admin(), await app.inference()
     for call in (
-        admin.DrainBackend(pb.DrainBackendRequest(name="only")),
-        admin.UndrainBackend(pb.UndrainBackendRequest(name="only")),
         admin.ExplainRoute(pb.ExplainRouteRequest()),
         inference.Embed(pb.EmbedRequest(model="chat")),
         inference.CountTokens(pb.CountTokensRequest()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -73,7 +74,7 @@ class Walk:
         wait_s = min(block.until - now for block in found if block is not None)
         raise ServiceError(
             Reason.NO_HEALTHY_BACKEND, f"no backend takes calls now: {_states(found)}",
-            retry_after_s=wait_s if wait_s > 0 else _UNKNOWN_WAIT_S,
+            retry_after_s=wait_s if 0 < wait_s < math.inf else _UNKNOWN_WAIT_S,
         )  # fmt: skip
 
     def still_open(self, candidates: Iterable[Candidate], now: float) -> list[Candidate]:

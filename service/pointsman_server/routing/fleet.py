@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ class Block:
     state: BackendState
     reason: str
     until: float
+    """Infinity when it has no end of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,15 @@ class BackendBook:
         self.breaker = Breaker(rules, rng)
         self.first_token_ewma_s: float | None = None
         self._ewma_at = 0.0
+        self.drained: str | None = None
+        """Why an operator gives it no further calls; None while it takes them."""
         self._cooldowns: dict[str, Cooldown] = {}
         self._waiters: OrderedDict[Callable[[], bool], None] = OrderedDict()
 
     def block(self, model: str, now: float) -> Block | None:
         """What keeps calls for this model (the upstream's name) away now."""
+        if self.drained is not None:
+            return Block(BackendState.DRAINING, self.drained, math.inf)
         if not self._cooldowns and self.breaker.ejected_at is None:
             return None
         for key in ("", model):
@@ -65,6 +71,8 @@ class BackendBook:
 
     def state(self, now: float) -> Block:
         """Its state for people; the worst over its models."""
+        if self.drained is not None:
+            return Block(BackendState.DRAINING, self.drained, math.inf)
         for model in self._cooldowns:
             block = self.block(model, now)
             if block is not None and block.state is BackendState.COOLING_DOWN:
@@ -169,6 +177,10 @@ class Fleet:
         book.resize(limit)
         book.breaker.use(rules)
         return book
+
+    def book(self, name: str) -> BackendBook | None:
+        """The book of the backend that has this name now."""
+        return self._books.get(name)
 
     def keep_only(self, names: set[str]) -> None:
         """Forget backends that the configuration no longer has; their calls end on the books they hold."""

@@ -161,13 +161,11 @@ def build_public(
     return RpcServer(server, around, health, pacing=pacing)
 
 
-def build_admin(
-    config: Config, catalog: Catalog, control: Control, telemetry: Telemetry, clock: Clock
-) -> RpcServer:
+def build_admin(config: Config, control: Control, telemetry: Telemetry, clock: Clock) -> RpcServer:
     """RouterAdminService, channelz, health and reflection; not listening yet."""
     around = _surroundings(config, Operators(), telemetry, clock)
     health = Health((ADMIN,))
-    server = _server(config, around, AdminServicer(catalog, control).methods(), health, (ADMIN, HEALTH))
+    server = _server(config, around, AdminServicer(control).methods(), health, (ADMIN, HEALTH))
     channelz_pb2_grpc.add_ChannelzServicer_to_server(channelz.ChannelzServicer(), server)
     return RpcServer(server, around, health)
 

@@ -64,9 +64,6 @@ class Catalog(Protocol):
     def model(self, name: str, principal: Principal) -> ModelInfo:
         """One of them, by name or alias. Raises ServiceError MODEL_NOT_FOUND or MODEL_NOT_ALLOWED."""
 
-    def backends(self, model: str) -> Sequence[BackendInfo]:
-        """All backends by name, or those of one model (MODEL_NOT_FOUND)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -87,7 +84,16 @@ class ReloadOutcome:
 
 
 class Control(Protocol):
-    """What operators may do."""
+    """What operators may see and do, in all processes of the service."""
+
+    async def backends(self, model: str) -> Sequence[BackendInfo]:
+        """All backends by name, or those of one model. Raises ServiceError MODEL_NOT_FOUND."""
+
+    async def drain(self, backend: str, reason: str) -> BackendInfo:
+        """Give a backend no further calls; running ones finish. Raises ServiceError INVALID_REQUEST for no such name."""
+
+    async def undrain(self, backend: str) -> BackendInfo:
+        """Give it calls again. Raises ServiceError INVALID_REQUEST for no such name."""
 
     async def reload(self, *, validate_only: bool) -> ReloadOutcome:
         """Read the configuration again; keeps the old one when the new has a fault."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from random import Random
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from pointsman_server.errors import Reason
 from pointsman_server.routing.availability import blocks
 from pointsman_server.routing.breaker import EjectionRules
-from pointsman_server.routing.fleet import Fleet, Identity
+from pointsman_server.routing.fleet import Block, Fleet, Identity
 from pointsman_server.routing.view import BackendState
 from tests.unit.routing.pieces import book, candidate, fail, target
 
@@ -169,3 +170,19 @@ def test_first_token_average():
     assert 1.0 < one.first_token_ewma_s < 2.0
     one.saw_first_token(3.0, 100)
     assert one.first_token_ewma_s == 3.0
+
+
+def test_what_is_drained_takes_no_calls():
+    """Whatever else is wrong with it or with the others; undrained it is what it was."""
+    drained, healthy = book("a"), book("b")
+    drained.drained = "new driver"
+    assert drained.state(1) == drained.block("m", 1) == Block(BackendState.DRAINING, "new driver", math.inf)
+    for share in (0, 0.5, 1):
+        assert open_of([drained, healthy], 1, share) == ["b"]
+        assert open_of([drained], 1, share) == []
+    # Of two one may be ejected; what is drained is not among them.
+    assert open_of([ejected("c"), healthy], 1) == ["b"]
+    assert open_of([drained, ejected("c")], 1) == ["c"]
+    drained.drained = None
+    assert drained.state(1).state is BackendState.HEALTHY
+    assert open_of([drained, healthy], 1) == ["a", "b"]
