@@ -40,7 +40,7 @@ from pointsman_server.upstreams.registry import PROVIDERS, build_upstream, offer
 _HEALTH_S = 0.5
 """How often the models' health is looked at."""
 _ABANDON_S = 1.0
-"""For the last lines of a start that failed."""
+"""For the last lines of a start that failed, or of an end that is in a hurry."""
 
 
 class Application:
@@ -62,6 +62,7 @@ class Application:
         self._first = self._load()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
+        self._hurried = False
         self.ports: dict[str, int] = {}
         """What was bound: `rpc`, `admin`, `ops`."""
 
@@ -150,7 +151,10 @@ class Application:
         await self._stopping.wait()
 
     def request_stop(self) -> None:
-        """Ask it to end; for signal handlers."""
+        """Ask it to end; asked again, it waits for no call any more. For signal handlers."""
+        if self._stopping.is_set():
+            self._hurried = True
+            self.rpc.hurry()
         self._stopping.set()
 
     def request_reload(self) -> None:
@@ -184,7 +188,8 @@ class Application:
         await asyncio.gather(*(place.closed() for place in self._runtime().places.values()))
         await Place.retired()
         self.telemetry.event("stopped")
-        await asyncio.get_running_loop().run_in_executor(None, self.telemetry.shutdown, drain.flush_s)
+        flush_s = min(drain.flush_s, _ABANDON_S) if self._hurried else drain.flush_s
+        await asyncio.get_running_loop().run_in_executor(None, self.telemetry.shutdown, flush_s)
 
     def _background(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -326,7 +331,7 @@ async def running(path: str | None, environment: Mapping[str, str]) -> AsyncIter
 async def serve(
     path: str | None, environment: Mapping[str, str], *, ready: Callable[[Application], None]
 ) -> None:
-    """Run until SIGTERM or SIGINT, reload on SIGHUP. A second signal ends the wait for calls in flight."""
+    """Run until SIGTERM or SIGINT, reload on SIGHUP. A second one ends the wait for calls in flight."""
     application = Application(path, environment)
     await application.start()
     _calm_collector()
@@ -336,6 +341,4 @@ async def serve(
         loop.add_signal_handler(number, application.request_stop)
     ready(application)
     await application.wait()
-    stopping = asyncio.ensure_future(application.stop())
-    loop.add_signal_handler(signal.SIGINT, stopping.cancel)
-    await stopping
+    await application.stop()

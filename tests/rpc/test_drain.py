@@ -66,6 +66,26 @@ async def test_the_rest_is_told(serve, stream):
     await serving.settled()
 
 
+@pytest.mark.parametrize("when", ["before", "in the delay", "in the grace"])
+async def test_a_drain_can_be_hurried(serve, when):
+    """Neither balancers nor calls are waited for any more; what runs is told SHUTTING_DOWN."""
+    serving = await serve(dispatch=FakeDispatch([[text("a")], Wait()]))
+    call = (await serving.inference()).StreamGenerate(PROMPT)
+    await call.read()
+    server = serving.server
+    if when == "before":
+        server.hurry()
+    delay_s = 600 if when == "in the delay" else 0
+    drain = asyncio.create_task(server.drain(delay_s=delay_s, grace_s=600))
+    await until(lambda: not server.health.serving)
+    if when != "before":
+        server.hurry()
+    assert (await refusal(call)).info.reason == "SHUTTING_DOWN"
+    async with asyncio.timeout(SOON_S):
+        await drain
+    await serving.settled()
+
+
 async def test_a_caller_that_does_not_read_cannot_hold_the_drain(serve):
     """A blocked write ends with the grace."""
     serving = await serve(dispatch=FakeDispatch([[text("x" * 65536)]] * 10_000))

@@ -89,6 +89,23 @@ async def test_what_outlives_the_grace_is_told_so(stack, provider, tmp_path):
     await provider.wait_idle()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_second_signal_waits_for_nobody(stack, provider, tmp_path, number):
+    """What runs is told SHUTTING_DOWN at once, and the process ends well, long before its grace does."""
+    provider.handler = waiting(asyncio.Event())
+    drain = {"server": {"drain": {"delay_s": 60, "grace_s": 60}}}
+    service = await stack.enter_async_context(ServiceProcess(tmp_path, merged(one_model(provider), drain)))
+    client = await stack.enter_async_context(AsyncClient(service.target, retries=0))
+    async with begun(client) as stream:
+        service.signal(signal.SIGTERM)
+        await until("it drains", lambda: any(line["event"] == "draining" for line in service.lines))
+        service.signal(number)
+        with pytest.raises(PointsmanError) as caught:
+            await stream.collect()
+        assert caught.value.reason == "SHUTTING_DOWN"
+    assert await service.ended(within_s=10) == 0
+
+
 async def test_sighup_reads_the_file_again(stack, provider, tmp_path):
     """A new model can be asked for, and a stream notices nothing."""
     gate = asyncio.Event()

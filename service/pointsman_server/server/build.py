@@ -55,6 +55,8 @@ class RpcServer:
         self._server = server
         self._around = around
         self._pacing = pacing
+        self._dog = Watchdog(around.clock)
+        self._hurried = False
         self.health = health
 
     @property
@@ -84,21 +86,26 @@ class RpcServer:
     async def drain(self, *, delay_s: float, grace_s: float) -> None:
         """Tell balancers, serve on for the delay, let calls finish within the grace, end the rest with SHUTTING_DOWN.
 
-        Returns when all handlers have ended and the port is closed.
+        Returns when all handlers have ended and the port is closed. `hurry` ends delay and grace.
         """
         self.health.shut()
-        await self._around.clock.sleep(delay_s)
+        await self._patiently(delay_s, asyncio.Event().wait())
         self.health.end_watches()
         # The core's own grace ends later than ours: its way to end a call tells the caller nothing.
         closing = asyncio.ensure_future(self._server.stop(grace_s + LAST_WORDS_S + QUIET_S))
         try:
-            if not await self._within(grace_s, self._quiet(closing)):
+            if not await self._patiently(grace_s, self._quiet(closing)):
                 self.calls.cancel_rest(ServiceError(Reason.SHUTTING_DOWN, "the server is shutting down"))
                 await self._within(LAST_WORDS_S, self.calls.drained())
         finally:
             await self._server.stop(0)
             await closing
         await self._within(LAST_WORDS_S, self.calls.drained())
+
+    def hurry(self) -> None:
+        """Have a drain, under way or to come, wait for nobody: calls in flight end with SHUTTING_DOWN now."""
+        self._hurried = True
+        self._dog.at = self._around.clock.now()
 
     async def stop(self) -> None:
         """Close at once; what runs is cancelled."""
@@ -119,8 +126,14 @@ class RpcServer:
             if not len(self.calls):
                 return
 
-    async def _within(self, bound_s: float, waiting: Coroutine[Any, Any, None]) -> bool:
-        dog = Watchdog(self._around.clock)
+    async def _patiently(self, bound_s: float, waiting: Coroutine[Any, Any, object]) -> bool:
+        """Whether it ended within the bound, which `hurry` cuts short."""
+        return await self._within(0 if self._hurried else bound_s, waiting, self._dog)
+
+    async def _within(
+        self, bound_s: float, waiting: Coroutine[Any, Any, object], dog: Watchdog | None = None
+    ) -> bool:
+        dog = dog or Watchdog(self._around.clock)
         dog.start(self._around.clock.now() + bound_s)
         try:
             await waiting
