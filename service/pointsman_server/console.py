@@ -1,4 +1,4 @@
-"""What an operator sees and does, in one process: questions of the admin server to the catalog, the books and reload."""
+"""What an operator sees and does in one process: questions of the admin server to the catalog, the books and reload."""
 
 from __future__ import annotations
 

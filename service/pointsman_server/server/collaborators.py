@@ -90,10 +90,10 @@ class Control(Protocol):
         """All backends by name, or those of one model. Raises ServiceError MODEL_NOT_FOUND."""
 
     async def drain(self, backend: str, reason: str) -> BackendInfo:
-        """Give a backend no further calls; running ones finish. Raises ServiceError INVALID_REQUEST for no such name."""
+        """Give a backend no further calls; running ones finish. Raises ServiceError as `undrain` does."""
 
     async def undrain(self, backend: str) -> BackendInfo:
-        """Give it calls again. Raises ServiceError INVALID_REQUEST for no such name."""
+        """Give it calls again. Raises ServiceError INVALID_REQUEST for a name that no backend has."""
 
     async def reload(self, *, validate_only: bool) -> ReloadOutcome:
         """Read the configuration again; keeps the old one when the new has a fault."""
