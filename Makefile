@@ -123,8 +123,7 @@ check-docs: .venv/.stamp-dev ## Generated documentation up to date
 	@if [ -f tools/docs.py ]; then $(BIN)/python -m tools.docs --check; else echo "SKIPPED: tools/docs.py is not there yet"; fi
 
 .PHONY: check-chart
-check-chart: ## Lint of the Helm chart
-	@if [ -d helm ]; then $(MAKE) --no-print-directory chart; else echo "SKIPPED: helm/ is not there yet"; fi
+check-chart: chart ## Lint of the Helm chart
 
 .PHONY: format
 format: .venv/.stamp-dev ## Format the sources and mend what can be mended
@@ -151,18 +150,22 @@ lock: .venv/.stamp-dev ## Renew the locks in requirements/ from the pyproject fi
 # --- ship ---
 
 .PHONY: image
-image: ## Build the container image
-	@if [ -f Dockerfile ]; then \
-	  builder=$$(command -v buildah || command -v podman || command -v docker) || { echo "buildah, podman or docker is needed"; exit 1; }; \
-	  exec "$$builder" build --tag pointsman:dev .; \
-	else echo "SKIPPED: the Dockerfile is not there yet, it comes with the chart"; fi
+image: ## Build the container image, with buildah, podman or docker
+	$(PYTHON) tools/image.py build $(ARGS)
+
+.PHONY: sbom
+sbom: ## Write the bill of materials of the built image to dist/
+	@mkdir -p dist
+	$(PYTHON) tools/image.py sbom $(ARGS) dist/pointsman-image.cdx.json
 
 .PHONY: chart
-chart: ## Lint and render the Helm chart
-	@if [ -d helm ]; then \
-	  helm=$$(command -v helm) || { echo "helm is needed"; exit 1; }; \
-	  "$$helm" lint helm/pointsman && "$$helm" template pointsman helm/pointsman >/dev/null; \
-	else echo "SKIPPED: helm/ is not there yet"; fi
+chart: .venv/.stamp-dev ## Lint and render the Helm chart
+	@helm=$$($(PYTHON) tools/go_tools.py helm) || { [ $$? = 3 ] && echo "SKIPPED: no chart was checked" && exit 0; exit 1; }; \
+	"$$helm" lint --strict helm/pointsman; \
+	for values in helm/examples/*.yaml; do \
+	  "$$helm" lint --strict --quiet helm/pointsman --values "$$values"; \
+	  "$$helm" template pointsman helm/pointsman --values "$$values" >/dev/null; \
+	done
 
 .PHONY: clean
 clean: ## Remove environments, caches and builds
