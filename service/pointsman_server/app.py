@@ -211,6 +211,7 @@ class Application:
             build=build,
             secret=lambda ref: loaded.secrets.get(ref).reveal(),
             previous=previous,
+            prices=loaded.prices,
         )
 
     def _current(self) -> InForce:

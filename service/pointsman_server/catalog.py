@@ -75,6 +75,7 @@ class RuntimeCatalog:
             output_modalities=frozenset().union(*(offer["output_modalities"] for offer in offers)),
             backend_count=len({target.target.backend for target in view.targets}),
             healthy_backend_count=healthy,
+            prices=next((target.prices for target in view.targets if target.prices is not None), None),
             state=state,
         )
 

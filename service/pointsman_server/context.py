@@ -118,6 +118,8 @@ class AttemptRecord:
     first_content_s: float | None = None
     """From the attempt's start to its first content."""
     usage: Usage | None = None
+    cost: Cost | None = None
+    """What it costs, whether it served or not."""
     detail: str = ""
     """For the log; already safe."""
     opened: Opened | None = None

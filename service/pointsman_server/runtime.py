@@ -13,15 +13,20 @@ from functools import partial
 from typing import ClassVar
 
 from pointsman_server.config import schema
+from pointsman_server.config.prices import PriceTable, prices_of, shipped_prices
 from pointsman_server.context import Target
 from pointsman_server.dispatch.budget import BudgetRules
 from pointsman_server.dispatch.contract import AttemptTimeouts
 from pointsman_server.dispatch.retry import RetryRules
+from pointsman_server.domain import Prices
 from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.routing.breaker import EjectionRules
 from pointsman_server.routing.fleet import BackendBook, Fleet, Identity
 from pointsman_server.routing.plan import ModelView, TargetView
 from pointsman_server.upstreams.contract import Upstream
+
+_CURRENCY = "USD"
+"""Of written prices that name none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +74,9 @@ class Place:
 class Runtime:
     """One configuration in force; frozen but for the count of the calls that hold it."""
 
-    def __init__(self, config: schema.Config, places: Mapping[str, Place]) -> None:
+    def __init__(self, config: schema.Config, places: Mapping[str, Place], prices: PriceTable) -> None:
         self.config = config
+        self.prices = prices
         self.places = dict(places)
         self._models: dict[str, ModelView] = {}
         self._names: dict[str, str] = {}
@@ -133,7 +139,16 @@ class Runtime:
             group=target.group,
             input_token_limit=target.input_token_limit or model.input_token_limit,
             unsupported=partial(place.upstream.unsupported, model=own),
+            prices=self._prices(model, target, place.key.backend.provider, own),
         )
+
+    def _prices(
+        self, model: schema.Model, target: schema.Target, provider: str, upstream_model: str
+    ) -> Prices | None:
+        written = target.price or model.price
+        if written is not None:
+            return prices_of(written, _CURRENCY)
+        return self.prices.find(provider, upstream_model)
 
     def canonical(self, name: str) -> str:
         """A model's own name. Raises ServiceError MODEL_NOT_FOUND."""
@@ -159,6 +174,7 @@ class Runtime:
             0,
             0,
             partial(place.upstream.unsupported, model=model),
+            self.prices.find(place.key.backend.provider, model),
         )
 
     def handle(self, backend: str) -> Place:
@@ -177,6 +193,7 @@ def compile_runtime(
     build: BuildUpstream,
     secret: ResolveSecret,
     previous: Runtime | None,
+    prices: PriceTable | None = None,
 ) -> Runtime:
     """A whole new Runtime on the old books; upstreams that are equal are used again, the others are left to retire.
 
@@ -198,7 +215,7 @@ def compile_runtime(
             book.renew_credentials()
         places[name] = old_places[name] if upstream is None else Place(name, key, upstream, book)
     fleet.keep_only(set(places))
-    return Runtime(config, places)
+    return Runtime(config, places, shipped_prices() if prices is None else prices)
 
 
 def _key(backend: schema.Backend, secret: ResolveSecret) -> UpstreamKey:

@@ -25,6 +25,7 @@ def model(name: str) -> ModelInfo:
         output_modalities=frozenset({"TEXT"}),
         backend_count=2,
         healthy_backend_count=1,
+        prices=None,
         state=ModelState.DEGRADED,
     )
 

@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any, TextIO
 
@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from pointsman_server.config.document import MAX_FILE_BYTES, Document, Value, parse
 from pointsman_server.config.faults import ConfigError, ConfigFault, Path, dotted
 from pointsman_server.config.messages import faults_of
+from pointsman_server.config.prices import PriceTable, load_prices, shipped_prices
 from pointsman_server.config.rules import findings
 from pointsman_server.config.schema import ApiKey, Config
 from pointsman_server.config.secrets import Secret, SecretMissing, Secrets, read, references
@@ -48,7 +49,8 @@ class Loaded:
     source: str
     """The file's path, or that there was none."""
     files: tuple[FilePath, ...]
-    """What a change of should lead to a reload: the file itself and the secrets' files."""
+    """What a change of should lead to a reload: the file itself, the secrets' files and that of the prices."""
+    prices: PriceTable = field(default_factory=shipped_prices)
 
 
 def load(
@@ -59,8 +61,10 @@ def load(
     document = parse(_bytes(name)) if name else Document({})
     overridden = _override(document, environment)
     config, faults = _validate(document)
-    secrets = Secrets({})
+    secrets, prices = Secrets({}), PriceTable({})
     if config is not None:
+        prices, wrong = _prices(config, document)
+        faults += wrong
         secrets, missing = _resolve(config, document, environment)
         faults += missing
         faults += [
@@ -70,7 +74,7 @@ def load(
     faults += _written_nulls(document)
     if config is None or faults:
         raise ConfigError(tuple(_with_origin(fault, overridden) for fault in sorted(set(faults), key=_order)))
-    return Loaded(config, secrets, config_hash(config), name or DEFAULTS, _files(name, config))
+    return Loaded(config, secrets, config_hash(config), name or DEFAULTS, _files(name, config), prices)
 
 
 def _bytes(name: str) -> bytes:
@@ -148,6 +152,17 @@ def _resolve(
     return Secrets(values), faults
 
 
+def _prices(config: Config, document: Document) -> tuple[PriceTable, list[ConfigFault]]:
+    path: Path = ("price_file",)
+    try:
+        return load_prices(config.price_file), []
+    except OSError as error:
+        text = f"the file cannot be read: {error.strerror or type(error).__name__}"
+    except ValueError as error:
+        text = f"the file is no price table: {error}"
+    return PriceTable({}), [ConfigFault(dotted(path), document.line(path), text)]
+
+
 def _key_hashes(config: Config) -> list[tuple[Path, ApiKey]]:
     return [
         (("auth", "principals", position, "api_keys", number, "hash_from"), key)
@@ -176,6 +191,7 @@ def _order(fault: ConfigFault) -> tuple[int, str, str]:
 def _files(name: str, config: Config) -> tuple[FilePath, ...]:
     names = [name] if name else []
     names += [ref.file for _, ref in references(config) if ref.file]
+    names += [config.price_file] if config.price_file else []
     return tuple(FilePath(name) for name in dict.fromkeys(names))
 
 

@@ -354,6 +354,44 @@ class Backend(Section):
     """Only for the provider simulator."""
 
 
+Amount = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+
+
+class PriceTier(Section):
+    """Prices in units of the currency per million tokens. What is left out costs what its whole does: cached and
+    written input as input, reasoning as output.
+    """
+
+    input: Amount | None = None
+    """Of the prompt."""
+    output: Amount | None = None
+    """Of the answer."""
+    cached_input: Amount | None = None
+    """Of the part of the prompt that the provider had in its cache."""
+    cache_write: Amount | None = None
+    """Of the part of the prompt that it put there."""
+    reasoning: Amount | None = None
+    """Of the part of the answer that is reasoning."""
+
+
+class LongInput(PriceTier):
+    """Prices for longer inputs, in place of the others."""
+
+    tokens: int = Field(ge=1, le=100_000_000)
+    """They count for inputs of more tokens than this."""
+
+
+class Price(PriceTier):
+    """Prices in units of the currency per million tokens. What is left out costs what its whole does: cached and
+    written input as input, reasoning as output.
+    """
+
+    currency: str = Field(default="", pattern=r"^([A-Z]{3})?$")
+    """ISO 4217; USD without it."""
+    above: LongInput | None = None
+    """Prices for longer inputs."""
+
+
 class Target(Section):
     """One backend that serves a model."""
 
@@ -367,6 +405,8 @@ class Target(Section):
     """Priority group: a higher number is used only when no lower one can serve."""
     input_token_limit: int = Field(default=0, ge=0, le=100_000_000)
     """Its context size, where it differs from the model's; a call that is too long elsewhere goes only to a larger."""
+    price: Price | None = None
+    """What it costs there; the model's own price, or the table's, without it."""
 
 
 class Policy(enum.StrEnum):
@@ -420,6 +460,8 @@ class Model(Section):
     """Its context size; 0 is unknown."""
     output_token_limit: int = Field(default=0, ge=0, le=100_000_000)
     """Its longest answer; 0 is unknown."""
+    price: Price | None = None
+    """What it costs, whatever the target; without it the price table is asked for the target's provider and model."""
     defaults: Defaults = Defaults()
     """Generation settings for calls that leave them unset."""
     bounds: Bounds = Bounds()
@@ -451,6 +493,9 @@ class Config(Section):
     """How long a call waits for a free place at a backend at most, and never above a tenth of its deadline."""
     max_queued_calls: int = Field(default=2048, ge=0, le=1_000_000)
     """Calls that wait at once in the process; one more is ROUTER_OVERLOADED."""
+    price_file: str = ""
+    """JSON file of prices that go before those of the table that comes along (see docs/cost.md). Read again when it
+    changes."""
     backends: dict[Name, Backend] = Field(
         default_factory=lambda: {"simulator": Backend(provider="simulator")}, min_length=1, max_length=10_000
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pointsman_server.context import CallContext, RoutingReport
 from pointsman_server.dispatch.attempts import Attempts
+from pointsman_server.dispatch.pricing import cost_of
 from pointsman_server.dispatch.trial import Trial
 from pointsman_server.domain import Call, Warning
 from pointsman_server.routing.plan import Plan
@@ -32,6 +33,7 @@ def report_of(
         total_s=now - context.started_at,
         warnings=notes if trial is None else notes + trial.candidate.warnings,
         usage=trial.usage if trial is not None else None,
+        cost=cost_of(trial.usage, trial.candidate.view.prices) if trial is not None else None,
     )
 
 

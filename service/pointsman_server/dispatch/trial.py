@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from pointsman_server.context import Attempt, AttemptRecord, Span
 from pointsman_server.dispatch.commit import commits
+from pointsman_server.dispatch.counting import settled
 from pointsman_server.dispatch.patience import Patience
+from pointsman_server.dispatch.pricing import cost_of
 from pointsman_server.domain import Delta, Event, Finished, Opened, Usage, UsageReport
 from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.routing.breaker import UNSEEN
@@ -18,8 +20,8 @@ class Trial:
     """Collects the facts of one attempt; no decisions."""
 
     __slots__ = (
-        "answer", "attempt", "candidate", "finish_reasons", "first_content_at", "opened", "patience", "span",
-        "started_at", "ticket", "upstream", "usage",
+        "answer", "attempt", "candidate", "characters", "finish_reasons", "first_content_at", "opened", "patience",
+        "span", "started_at", "ticket", "upstream", "usage",
     )  # fmt: skip
 
     def __init__(
@@ -36,6 +38,9 @@ class Trial:
         self.answer: UpstreamAnswer | None = None
         self.opened: Opened | None = None
         self.usage: Usage | None = None
+        """The last that was told; once the attempt has ended, settled."""
+        self.characters = 0
+        """Of content that came."""
         self.first_content_at: float | None = None
         self.finish_reasons: tuple[str, ...] = ()
 
@@ -45,6 +50,7 @@ class Trial:
             self.first_content_at = now
         for event in batch:
             if type(event) is Delta:
+                self.characters += len(event.text)
                 continue
             if type(event) is UsageReport:
                 self.usage = event.usage
@@ -70,7 +76,8 @@ class Trial:
         return Reason.CANCELLED if hasty else reason
 
     def record(self, error: ServiceError | None, reason: Reason | None, now: float) -> AttemptRecord:
-        """The attempt as it ended."""
+        """The attempt as it ended; its usage is settled by this."""
+        self.usage = settled(self.usage, self.attempt.call, self.characters, complete=reason is None)
         upstream = error.upstream if error is not None else None
         status = self.answer.http_status if self.answer is not None else 0
         first = self.first_content_at
@@ -84,6 +91,7 @@ class Trial:
             connect_s=self.answer.connect_s if self.answer is not None else None,
             first_content_s=None if first is None else first - self.started_at,
             usage=self.usage,
+            cost=cost_of(self.usage, self.candidate.view.prices),
             detail=error.detail if error is not None else "",
             opened=self.opened,
             finish_reasons=self.finish_reasons,

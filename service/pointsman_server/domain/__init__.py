@@ -56,7 +56,7 @@ from pointsman_server.domain.request import (
     ToolResult,
     Verbosity,
 )
-from pointsman_server.domain.usage import Cost, Usage, UsageSource, Warning
+from pointsman_server.domain.usage import Cost, Prices, Rates, Usage, UsageSource, Warning
 
 __all__ = [
     "Answer",
@@ -88,9 +88,11 @@ __all__ = [
     "Opened",
     "OutputFormat",
     "Part",
+    "Prices",
     "Prompt",
     "ProviderOptions",
     "ProviderPart",
+    "Rates",
     "Reasoning",
     "ReasoningConfig",
     "ReasoningEffort",

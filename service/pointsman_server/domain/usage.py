@@ -39,6 +39,28 @@ class Cost:
 
 
 @value(frozen=True, slots=True)
+class Rates:
+    """Prices in billionths of the currency's unit per million tokens; None costs what its whole does."""
+
+    input: int | None = None
+    output: int | None = None
+    cached_input: int | None = None
+    cache_write: int | None = None
+    reasoning: int | None = None
+
+
+@value(frozen=True, slots=True)
+class Prices:
+    """What a model costs."""
+
+    currency: str
+    rates: Rates
+    above_tokens: int = 0
+    """`above` counts for inputs of more tokens than this."""
+    above: Rates | None = None
+
+
+@value(frozen=True, slots=True)
 class Warning:
     """Something that the caller asked for and did not get as asked."""
 

@@ -19,7 +19,7 @@ from pointsman_server.domain import (
     ToolResult,
 )  # fmt: skip
 
-_CHARACTERS_PER_TOKEN = 4
+CHARACTERS_PER_TOKEN = 4
 _OUTPUT_TOKENS = 256
 _MEDIA_TOKENS = 512
 
@@ -28,13 +28,18 @@ def estimated_tokens(call: Call) -> int:
     """A rough number of input and output tokens, for comparing backends; four characters count as a token."""
     generation = call.generation
     output = (generation.max_output_tokens or _OUTPUT_TOKENS) * (generation.n or 1)
+    return output + estimated_input_tokens(call)
+
+
+def estimated_input_tokens(call: Call) -> int:
+    """A rough number of input tokens."""
     match call.input:
         case Conversation(messages):
-            return output + sum(_parts_tokens(message.parts) for message in messages)
+            return sum(_parts_tokens(message.parts) for message in messages)
         case Prompt(text):
-            return output + len(text) // _CHARACTERS_PER_TOKEN
+            return len(text) // CHARACTERS_PER_TOKEN
         case TokenIds(ids):
-            return output + len(ids)
+            return len(ids)
 
 
 def _parts_tokens(parts: Iterable[Part]) -> int:
@@ -50,7 +55,7 @@ def _part_tokens(part: Part) -> int:
             | ToolCall(arguments_json=text)
             | ProviderPart(json=text)
         ):
-            return len(text) // _CHARACTERS_PER_TOKEN + 1
+            return len(text) // CHARACTERS_PER_TOKEN + 1
         case ToolResult(parts=parts):
             return _parts_tokens(parts) + 1
         case Media():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from pointsman_server.context import Target
-from pointsman_server.domain import Call, Warning
+from pointsman_server.domain import Call, Prices, Warning
 from pointsman_server.routing.fleet import BackendBook
 from pointsman_server.values import value
 
@@ -22,6 +22,8 @@ class TargetView:
     input_token_limit: int
     unsupported: Callable[[Call], Sequence[Warning]]
     """What of a call it cannot honour."""
+    prices: Prices | None = None
+    """What it costs; None where that is not known."""
 
 
 @value(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from pointsman_server.domain import Prices
+
 
 class BackendState(enum.Enum):
     """Whether a backend takes calls; names as in the contract."""
@@ -62,4 +64,6 @@ class ModelInfo:
     output_modalities: frozenset[str]
     backend_count: int
     healthy_backend_count: int
+    prices: Prices | None
+    """Of its first target that has any."""
     state: ModelState

@@ -106,7 +106,7 @@ TOKENS = Instrument(
 COST = Instrument(
     "pointsman_cost_total",
     Kind.COUNTER,
-    "Money that answers cost, in the currency's unit, where prices are configured.",
+    "Money that attempts cost, those that failed included, in the currency's unit, where there is a price.",
     ("principal", "model", "currency"),
 )
 ATTEMPTS = Instrument(

@@ -205,11 +205,11 @@ class OtelTelemetry:
             self._count_retries(report)
         if report.usage is not None:
             self._count_tokens(record.context, report.model, report.usage)
-        if report.cost is not None:
-            amount = report.cost.nanos / 1e9
-            self._cost.add(
-                (record.context.principal.name, report.model, report.cost.currency), max(0.0, amount)
-            )
+        for attempt in report.attempts:
+            if (cost := attempt.cost) is not None:
+                self._cost.add(
+                    (record.context.principal.name, report.model, cost.currency), max(0.0, cost.nanos / 1e9)
+                )
 
     def _count_retries(self, report: RoutingReport) -> None:
         before = report.attempts[0]

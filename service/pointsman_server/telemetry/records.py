@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pointsman_server.context import Attempt, AttemptRecord, RoutingReport
-from pointsman_server.domain import Conversation, JsonObject, JsonSchema, Usage
+from pointsman_server.domain import Conversation, JsonObject, JsonSchema, Usage, UsageSource
 from pointsman_server.errors import Reason
 from pointsman_server.telemetry import conventions as names
 from pointsman_server.telemetry.facade import CallRecord
@@ -86,6 +86,8 @@ def _add_report(fields: dict[str, object], report: RoutingReport) -> None:
 
 
 def _add_usage(fields: dict[str, object], usage: Usage) -> None:
+    if usage.source is UsageSource.ESTIMATED:
+        fields["usage_source"] = usage.source.value.lower()
     if usage.input_tokens is not None:
         fields["input_tokens"] = usage.input_tokens
     if usage.output_tokens is not None:
@@ -102,6 +104,8 @@ def _short(record: AttemptRecord) -> dict[str, object]:
         short["http_status"] = record.http_status
     if record.hedge:
         short["hedge"] = True
+    if record.reason is not None and record.cost is not None and record.cost.nanos:
+        short["cost_nanos"] = record.cost.nanos
     return short
 
 

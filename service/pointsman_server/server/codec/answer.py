@@ -39,7 +39,7 @@ def _encode_answer(answer: domain.Answer, report: RoutingReport, identity: Ident
     encode_time(response.create_time, identity.wall_s if answer.created_s is None else answer.created_s)
     for candidate in answer.candidates:
         _encode_candidate(response.candidates.add(), candidate)
-    usage = answer.usage or report.usage
+    usage = report.usage or answer.usage
     if usage is not None:
         encode_usage(response.usage, usage, report.cost)
     encode_routing(response.routing, report, identity.request_id)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from pointsman import v1 as pb
+from pointsman_server.domain import Prices
 from pointsman_server.routing.view import BackendInfo, ModelInfo
 from pointsman_server.server.codec.enums import (
     PB_BACKEND_STATES,
@@ -35,6 +36,17 @@ def encode_model(message: pb.Model, info: ModelInfo, *, full: bool) -> None:
     message.input_modalities.extend(_numbers(PB_MODALITIES, info.input_modalities))
     message.output_modalities.extend(_numbers(PB_MODALITIES, info.output_modalities))
     message.backend_count, message.healthy_backend_count = info.backend_count, info.healthy_backend_count
+    if info.prices is not None:
+        _encode_pricing(message.pricing, info.prices)
+
+
+def _encode_pricing(message: pb.Pricing, prices: Prices) -> None:
+    """Nanos per million tokens, of inputs of usual length."""
+    message.currency = prices.currency
+    rates = prices.rates
+    for name in ("input", "output", "cached_input", "cache_write", "reasoning"):
+        if (nanos := getattr(rates, name)) is not None:
+            setattr(message, f"{name}_nanos", i64(nanos))
 
 
 def encode_backend(message: pb.Backend, info: BackendInfo) -> None:
