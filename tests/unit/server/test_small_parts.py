@@ -133,7 +133,7 @@ def test_options_that_matter():
         ),
         (ModelServicer(FakeCatalog()), model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]),
         (
-            AdminServicer(FakeCatalog(), FakeControl()),
+            AdminServicer(FakeControl()),
             router_admin_service_pb2.DESCRIPTOR.services_by_name["RouterAdminService"],
         ),
     ],
