@@ -15,7 +15,7 @@ from pointsman_server.app import Application, serve, server_version
 from pointsman_server.config.faults import ConfigError
 from pointsman_server.config.load import check_config, listing
 from pointsman_server.errors import ServiceError
-from pointsman_server.upstreams.registry import PROVIDERS
+from pointsman_server.upstreams.registry import PROVIDERS, backend_findings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,7 +24,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     match options.command:
         case "check-config":
             return check_config(
-                options.file, environment=os.environ, known_providers=PROVIDERS, out=sys.stdout
+                options.file,
+                environment=os.environ,
+                known_providers=PROVIDERS,
+                check_backend=backend_findings,
+                out=sys.stdout,
             )
         case "new-key":
             made = new_key()

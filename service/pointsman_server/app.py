@@ -35,7 +35,7 @@ from pointsman_server.server.pacing import LoopLoad
 from pointsman_server.telemetry import instruments
 from pointsman_server.telemetry.otel import OtelTelemetry, build_telemetry
 from pointsman_server.upstreams.contract import Upstream
-from pointsman_server.upstreams.registry import PROVIDERS, build_upstream, offers
+from pointsman_server.upstreams.registry import PROVIDERS, backend_findings, build_upstream, offers
 
 _HEALTH_S = 0.5
 """How often the models' health is looked at."""
@@ -77,7 +77,12 @@ class Application:
         return self._first.source
 
     def _load(self) -> Loaded:
-        return load(self._path, environment=self._environment, known_providers=PROVIDERS)
+        return load(
+            self._path,
+            environment=self._environment,
+            known_providers=PROVIDERS,
+            check_backend=backend_findings,
+        )
 
     async def start(self) -> None:
         """Build all rooms, listen, and serve. Raises ServiceError when an address or a certificate cannot be had."""

@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from pointsman_server.config import schema
 from pointsman_server.config.prices import PriceTable, prices_of, shipped_prices
+from pointsman_server.config.secrets import references
 from pointsman_server.context import Target
 from pointsman_server.dispatch.budget import BudgetRules
 from pointsman_server.dispatch.contract import AttemptTimeouts
@@ -34,7 +35,8 @@ class UpstreamKey:
     """What an upstream was built from; an equal one is used again."""
 
     backend: schema.Backend
-    secret: str = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+    """All that its configuration refers to."""
 
 
 class Place:
@@ -211,7 +213,7 @@ def compile_runtime(
     for name, key in keys.items():
         old, upstream = old_places.get(name), upstreams.get(name)
         book = _book(fleet, name, key, rules)
-        if old is not None and old.key.secret != key.secret:
+        if old is not None and old.key.secrets != key.secrets:
             book.renew_credentials()
         places[name] = old_places[name] if upstream is None else Place(name, key, upstream, book)
     fleet.keep_only(set(places))
@@ -219,8 +221,7 @@ def compile_runtime(
 
 
 def _key(backend: schema.Backend, secret: ResolveSecret) -> UpstreamKey:
-    credentials = backend.credentials
-    return UpstreamKey(backend, secret(credentials.secret) if credentials is not None else "")
+    return UpstreamKey(backend, tuple(secret(ref) for _, ref in references(backend)))
 
 
 def _book(fleet: Fleet, name: str, key: UpstreamKey, rules: EjectionRules) -> BackendBook:

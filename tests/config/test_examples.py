@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from pointsman_server.config.load import check_config
-from pointsman_server.upstreams.registry import PROVIDERS
+from pointsman_server.upstreams.registry import PROVIDERS, backend_findings
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "config").glob("*.yaml"))
 MOUNTED = "/etc/pointsman/"
@@ -23,9 +23,10 @@ def test_an_example_is_a_configuration_without_faults(example, tmp_path):
     file = tmp_path / "pointsman.yaml"
     file.write_text(text, encoding="utf-8")
     environment, out = {"OPENAI_API_KEY": "sk-for-this-test"}, io.StringIO()
-    assert check_config(file, environment=environment, known_providers=PROVIDERS, out=out) == 0, (
-        out.getvalue()
+    found = check_config(
+        file, environment=environment, known_providers=PROVIDERS, check_backend=backend_findings, out=out
     )
+    assert found == 0, out.getvalue()
 
 
 def test_there_are_examples():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from pointsman_server.config.document import MAX_DEPTH, parse
 from pointsman_server.config.faults import ConfigError, dotted
 from pointsman_server.config.load import load
-from tests.config.conftest import PROVIDERS, Faults, Load
+from pointsman_server.config.schema import Backend
+from tests.config.conftest import PROVIDERS, Faults, Load, no_findings
 
 CASES = {
     "unknown_key": ("modles: {}", 1, "modles", "unknown key 'modles'; did you mean 'models'?"),
@@ -56,13 +58,31 @@ CASES = {
         "backends: {a: {provider: vllm, credentials: {type: basic}}}",
         1,
         "backends.a.credentials",
-        "type must be one of 'bearer', 'header'",
+        "type must be one of 'key', 'bearer', 'header'",
     ),
-    "untyped": (
-        "backends: {a: {provider: vllm, credentials: {secret: {env: A}}}}",
+    "type_is_no_word": (
+        "backends: {a: {provider: vllm, credentials: {type: [bearer], secret: {env: A}}}}",
         1,
         "backends.a.credentials",
-        "needs a type: bearer or header",
+        "type must be one of 'key', 'bearer', 'header'",
+    ),
+    "untyped": (
+        "backends: {a: {provider: vllm, credentials: {name: x}}}",
+        1,
+        "backends.a.credentials.secret",
+        "this key is required",
+    ),
+    "no_section": (
+        "backends: {a: {provider: vllm, credentials: sk-1}}",
+        1,
+        "backends.a.credentials",
+        "must be a mapping of keys",
+    ),
+    "api_version": (
+        "backends: {a: {provider: vllm, api_version: 2024/1}}",
+        1,
+        "backends.a.api_version",
+        "may hold letters, digits, dots, _ and - only",
     ),
     "two_places": (
         "backends: {a: {provider: vllm, credentials: {type: bearer, secret: {env: A, file: B}}}}",
@@ -293,6 +313,27 @@ def test_all_faults_at_once(faults: Faults) -> None:
     ]  # fmt: skip
 
 
+def test_a_providers_own_rules(tmp_path: Path) -> None:
+    """What a provider finds in its backend is told with the key's line; an unknown provider is asked nothing."""
+    path = tmp_path / "pointsman.yaml"
+    path.write_text(
+        "backends:\n  a:\n    provider: vllm\n    url: http://h\n  b: {provider: none}\n"
+        "models: {m: {targets: [{backend: a}]}}"
+    )
+    asked: list[str] = []
+
+    def check(backend: Backend) -> list[tuple[str, str]]:
+        asked.append(backend.provider)
+        return [("url", "is too short")]
+
+    with pytest.raises(ConfigError) as caught:
+        load(path, environment={}, known_providers=PROVIDERS, check_backend=check)
+    told = [(fault.line, fault.path, fault.message) for fault in caught.value.faults]
+    assert told[0] == (4, "backends.a.url", "is too short")
+    assert [path for _, path, _ in told[1:]] == ["backends.b.provider"]
+    assert asked == ["vllm"]
+
+
 @pytest.mark.parametrize("content", ["", "  \n", "two\nlines", "a\x00b"])
 def test_a_secret_must_be_one_line(faults: Faults, content: str) -> None:
     """An empty secret, or one that could break out of a header, is a fault that does not quote it."""
@@ -371,7 +412,7 @@ def test_any_values(tmp_path_factory: pytest.TempPathFactory, tree: dict[str, ob
     path.write_text(json.dumps(tree))
     messages = ["good"]
     try:
-        load(path, environment={}, known_providers=PROVIDERS)
+        load(path, environment={}, known_providers=PROVIDERS, check_backend=no_findings)
     except ConfigError as error:
         messages = [fault.message for fault in error.faults]
     assert messages

@@ -10,7 +10,7 @@ import pytest
 from pointsman_server.config.load import DEFAULTS, check_config, load, redacted
 from pointsman_server.config.schema import AuthMode, SecretRef
 from pointsman_server.config.secrets import Secret
-from tests.config.conftest import PROVIDERS, Faults, Load
+from tests.config.conftest import PROVIDERS, Faults, Load, no_findings
 
 GOOD = """\
     auth:
@@ -36,7 +36,7 @@ ENVIRONMENT = {"GPU_KEY": "  s3cret\n", "K2": "sha256:" + "1" * 64}
 
 def test_without_a_file_the_defaults_serve() -> None:
     """No file at all is a working configuration: the simulator, on loopback, for everybody."""
-    loaded = load(None, environment={}, known_providers=PROVIDERS)
+    loaded = load(None, environment={}, known_providers=PROVIDERS, check_backend=no_findings)
     assert loaded.source == DEFAULTS
     assert list(loaded.config.models) == ["simulator"]
     assert loaded.config.auth.effective_mode is AuthMode.NONE
@@ -45,7 +45,10 @@ def test_without_a_file_the_defaults_serve() -> None:
 
 def test_an_empty_file_is_the_defaults(loading: Load) -> None:
     """A file with nothing in it says nothing else than no file."""
-    assert loading("# nothing\n").hash == load(None, environment={}, known_providers=PROVIDERS).hash
+    assert (
+        loading("# nothing\n").hash
+        == load(None, environment={}, known_providers=PROVIDERS, check_backend=no_findings).hash
+    )
 
 
 def test_the_environment_names_the_file(tmp_path: Path) -> None:
@@ -54,8 +57,18 @@ def test_the_environment_names_the_file(tmp_path: Path) -> None:
     one.write_text("max_queued_calls: 1")
     two.write_text("max_queued_calls: 2")
     environment = {"POINTSMAN_CONFIG": str(one)}
-    assert load(None, environment=environment, known_providers=PROVIDERS).config.max_queued_calls == 1
-    assert load(two, environment=environment, known_providers=PROVIDERS).config.max_queued_calls == 2
+    assert (
+        load(
+            None, environment=environment, known_providers=PROVIDERS, check_backend=no_findings
+        ).config.max_queued_calls
+        == 1
+    )
+    assert (
+        load(
+            two, environment=environment, known_providers=PROVIDERS, check_backend=no_findings
+        ).config.max_queued_calls
+        == 2
+    )
 
 
 def test_the_environment_says_where_the_process_is(loading: Load) -> None:
@@ -143,19 +156,32 @@ def test_check_config_lists_every_fault_with_its_line(tmp_path: Path) -> None:
         "max_queued_calls: -1\nmodels:\n  chat:\n    polcy: weighted\n    targets: [{backend: simulator}]\n"
     )
     out = io.StringIO()
-    assert check_config(path, environment={}, known_providers=PROVIDERS, out=out) == 1
+    assert (
+        check_config(path, environment={}, known_providers=PROVIDERS, check_backend=no_findings, out=out) == 1
+    )
     assert out.getvalue().splitlines() == [
         f"{path}:1: max_queued_calls: must be at least 0",
         f"{path}:4: models.chat.polcy: unknown key 'polcy'; did you mean 'policy'?",
     ]
     path.write_text("max_queued_calls: 1\n")
     out = io.StringIO()
-    assert check_config(path, environment={}, known_providers=PROVIDERS, out=out) == 0
+    assert (
+        check_config(path, environment={}, known_providers=PROVIDERS, check_backend=no_findings, out=out) == 0
+    )
     assert "good" in out.getvalue()
 
 
 def test_a_missing_file_is_a_fault(tmp_path: Path) -> None:
     """A path that leads nowhere is told like any other fault."""
     out = io.StringIO()
-    assert check_config(tmp_path / "none.yaml", environment={}, known_providers=PROVIDERS, out=out) == 1
+    assert (
+        check_config(
+            tmp_path / "none.yaml",
+            environment={},
+            known_providers=PROVIDERS,
+            check_backend=no_findings,
+            out=out,
+        )
+        == 1
+    )
     assert "cannot be read: No such file" in out.getvalue()

@@ -20,7 +20,7 @@ from pointsman_server.config.document import MAX_FILE_BYTES, Document, Value, pa
 from pointsman_server.config.faults import ConfigError, ConfigFault, Path, dotted
 from pointsman_server.config.messages import faults_of
 from pointsman_server.config.prices import PriceTable, load_prices, shipped_prices
-from pointsman_server.config.rules import findings
+from pointsman_server.config.rules import CheckBackend, findings
 from pointsman_server.config.schema import ApiKey, Config
 from pointsman_server.config.secrets import Secret, SecretMissing, Secrets, read, references
 
@@ -54,7 +54,11 @@ class Loaded:
 
 
 def load(
-    path: str | FilePath | None, *, environment: Mapping[str, str], known_providers: Collection[str]
+    path: str | FilePath | None,
+    *,
+    environment: Mapping[str, str],
+    known_providers: Collection[str],
+    check_backend: CheckBackend,
 ) -> Loaded:
     """The configuration of a file, of POINTSMAN_CONFIG, or the embedded one. Raises ConfigError with all faults."""
     name = str(path) if path is not None else environment.get(ENV_CONFIG, "")
@@ -69,7 +73,7 @@ def load(
         faults += missing
         faults += [
             ConfigFault(dotted(where), document.line(where), text)
-            for where, text in findings(config, known_providers)
+            for where, text in findings(config, known_providers, check_backend)
         ]
     faults += _written_nulls(document)
     if config is None or faults:
@@ -215,12 +219,15 @@ def check_config(
     *,
     environment: Mapping[str, str],
     known_providers: Collection[str],
+    check_backend: CheckBackend,
     out: TextIO | None = None,
 ) -> int:
     """Check one file and list every fault as `file:line: path: message`; 0 when there is none, else 1."""
     out = out if out is not None else sys.stdout
     try:
-        loaded = load(path, environment=environment, known_providers=known_providers)
+        loaded = load(
+            path, environment=environment, known_providers=known_providers, check_backend=check_backend
+        )
     except ConfigError as error:
         for line in listing(str(path), error):
             print(line, file=out)

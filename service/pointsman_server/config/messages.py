@@ -22,6 +22,7 @@ _FORMS: Mapping[str, str] = {
     "endpoint": "must be an http(s) URL without user information",
     "proxy_url": "must be an http URL without user information",
     "id": "may hold letters, digits, _ and - only",
+    "api_version": "may hold letters, digits, dots, _ and - only",
     "name": "must begin with a letter or digit; letters, digits and . _ : / @ - may follow",
     "[key]": "a name must begin with a letter or digit; letters, digits and . _ : / @ - may follow",
 }
@@ -47,8 +48,8 @@ _TEXTS: Mapping[str, str] = {
     "too_long": "must have at most {max_length} entries",
     "enum": "must be one of {expected}",
     "literal_error": "must be one of {expected}",
+    "union_tag_not_found": "must be a mapping of keys",
     "union_tag_invalid": "type must be one of {expected_tags}",
-    "union_tag_not_found": "needs a type: bearer or header",
     "value_error": "{error}",
 }
 

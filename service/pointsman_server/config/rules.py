@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import ipaddress
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path as FilePath
 
 from pointsman_server.config.faults import Path
-from pointsman_server.config.schema import AuthMode, Config
+from pointsman_server.config.schema import AuthMode, Backend, Config
 from pointsman_server.domain import Generation, ReasoningConfig
 
 Finding = tuple[Path, str]
+CheckBackend = Callable[[Backend], Iterable[tuple[str, str]]]
+"""A backend of a known provider -> keys that are at fault there, and why."""
 
 DROPPABLE = frozenset(
     [f"generation.{field.name}" for field in dataclasses.fields(Generation)]
@@ -34,14 +36,16 @@ DROPPABLE = frozenset(
 """Contract fields that a backend may be configured not to take."""
 
 
-def findings(config: Config, known_providers: Collection[str]) -> Iterator[Finding]:
+def findings(
+    config: Config, known_providers: Collection[str], check_backend: CheckBackend
+) -> Iterator[Finding]:
     """Everything that is wrong between keys."""
     yield from _server(config)
     yield from _telemetry(config)
     yield from _retry(config)
     yield from _auth(config)
     yield from _principals(config)
-    yield from _backends(config, known_providers)
+    yield from _backends(config, known_providers, check_backend)
     yield from _models(config)
     yield from _names(config)
 
@@ -148,11 +152,15 @@ class _Seen:
         self._seen.add(name)
 
 
-def _backends(config: Config, known_providers: Collection[str]) -> Iterator[Finding]:
+def _backends(
+    config: Config, known_providers: Collection[str], check_backend: CheckBackend
+) -> Iterator[Finding]:
     for name, backend in config.backends.items():
         here: Path = ("backends", name)
         if backend.provider not in known_providers:
             yield (*here, "provider"), _no_such("provider", backend.provider, known_providers)
+        else:
+            yield from (((*here, key), text) for key, text in check_backend(backend))
         yield from _readable((*here, "ca_file"), backend.ca_file)
         for position, parameter in enumerate(backend.drop_params):
             if parameter not in DROPPABLE:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$")]
 """A name that callers, logs and metrics carry."""
@@ -285,6 +286,15 @@ class Timeouts(Section):
     """For the whole attempt; the call's own deadline may be earlier."""
 
 
+class Key(Section):
+    """A key, put where the provider looks for one: most want `Authorization: Bearer`, others a header of their own."""
+
+    type: Literal["key"] = "key"
+    """This kind; the one that is meant where none is written."""
+    secret: SecretRef
+    """The key."""
+
+
 class Bearer(Section):
     """Authorization: Bearer ..."""
 
@@ -305,7 +315,16 @@ class HeaderKey(Section):
     """Its value."""
 
 
-Credentials = Annotated[Bearer | HeaderKey, Field(discriminator="type")]
+def _kind(written: object) -> str | None:
+    """The kind of credentials that a section is of; None for what is no section."""
+    kind = written.get("type", "key") if isinstance(written, Mapping) else getattr(written, "type", None)
+    return kind if kind is None or isinstance(kind, str) else "another"
+
+
+Credentials = Annotated[
+    Annotated[Key, Tag("key")] | Annotated[Bearer, Tag("bearer")] | Annotated[HeaderKey, Tag("header")],
+    Discriminator(_kind),
+]
 
 
 class Simulator(Section):
@@ -329,6 +348,8 @@ class Backend(Section):
     """Which profile speaks to it: openai, vllm, sglang, llamacpp, ollama, openai_compatible or simulator."""
     url: str = Field(default="", pattern=r"^(https?://[^\s@?#]+)?$")
     """Base URL, as https://api.openai.com/v1; the profile's own default without it."""
+    api_version: str = Field(default="", max_length=64, pattern=r"^[A-Za-z0-9._-]*$")
+    """Version of the provider's API, where it has several; the provider's default without it."""
     credentials: Credentials | None = None
     """None for servers without keys."""
     timeouts: Timeouts = Timeouts()

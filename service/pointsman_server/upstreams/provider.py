@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from pointsman_server.clock import Clock
@@ -44,3 +45,9 @@ class Provider:
     """For a dialect over HTTP."""
     upstream: BuildUpstream | None = None
     """For what speaks otherwise, or to nobody."""
+    versions: Mapping[str, Profile] = field(default_factory=dict)
+    """Profiles by the version of the provider's API, where it has several; `profile` is one of them."""
+
+    def profile_of(self, api_version: str) -> Profile:
+        """The profile of a version; the default one's for an empty name."""
+        return self.versions.get(api_version, self.profile)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from pointsman_server.clock import Clock
@@ -72,7 +72,7 @@ def build_upstream(
         provider.adapter(profile, settings),
         AiohttpTransport(options, clock=clock) if transport is None else transport(options),
         profile,
-        credentials=build_credentials(backend.credentials, secret),
+        credentials=build_credentials(backend.credentials, secret, profile),
         limits=limits,
         clock=clock,
     )
@@ -80,16 +80,23 @@ def build_upstream(
 
 def profile_of(backend: schema.Backend) -> Profile:
     """The provider's profile, as far as the configuration leaves it in force."""
-    profile = PROVIDERS[backend.provider].profile.without(backend.drop_params)
+    profile = PROVIDERS[backend.provider].profile_of(backend.api_version).without(backend.drop_params)
     if backend.unary_upstream is None:
         return profile
     return replace(profile, unary_upstream=UnaryUpstream(backend.unary_upstream))
 
 
-def needs_url(name: str) -> bool:
-    """Whether a backend of this provider must name its URL."""
-    provider = PROVIDERS[name]
-    return provider.adapter is not None and not provider.profile.default_url
+def backend_findings(backend: schema.Backend) -> Iterator[tuple[str, str]]:
+    """The keys of a backend's configuration that its provider cannot go with, and why; the provider is a known one."""
+    provider = PROVIDERS[backend.provider]
+    if provider.adapter is not None and not (backend.url or profile_of(backend).default_url):
+        yield "url", f"this key is required: the provider {backend.provider} has no default"
+    if backend.api_version and backend.api_version not in provider.versions:
+        known = ", ".join(provider.versions)
+        yield (
+            "api_version",
+            f"must be one of {known}" if known else "the provider has no versions to choose from",
+        )
 
 
 def offers(provider: str) -> Mapping[str, frozenset[str]]:

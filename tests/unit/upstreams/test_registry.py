@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pointsman_server.clock import SystemClock
 from pointsman_server.config import schema
 from pointsman_server.config.secrets import Secret
 from pointsman_server.domain import Generation
+from pointsman_server.upstreams.credentials import build_credentials
 from pointsman_server.upstreams.dialects.simulator.upstream import SimulatorUpstream
 from pointsman_server.upstreams.http import HttpUpstream
 from pointsman_server.upstreams.registry import (
     PROVIDERS,
+    backend_findings,
     build_upstream,
-    needs_url,
     offers,
     profile_of,
 )
@@ -69,7 +72,27 @@ def test_defaults():
     )
     with pytest.raises(ValueError, match="no default url"):
         build(provider="openai_compatible")
-    assert [name for name in PROVIDERS if needs_url(name)] == ["openai_compatible"]
+
+
+def test_what_a_provider_finds_in_its_backend():
+    """Keys that it cannot go with, before anything is built."""
+    found = {name: dict(backend_findings(schema.Backend(provider=name))) for name in PROVIDERS}
+    assert [name for name, keys in found.items() if "url" in keys] == ["openai_compatible"]
+    assert dict(backend_findings(schema.Backend(provider="openai_compatible", url="http://h"))) == {}
+    versioned = schema.Backend(provider="openai", api_version="2024-10-21")
+    assert dict(backend_findings(versioned)) == {"api_version": "the provider has no versions to choose from"}
+
+
+def test_versions_of_an_api():
+    """Each has a profile of its own, the default is one of them, and another is told to choose among them."""
+    for name, provider in PROVIDERS.items():
+        for version, profile in provider.versions.items():
+            assert profile.api_version == version
+            assert profile_of(schema.Backend(provider=name, api_version=version)) is profile
+        if provider.versions:
+            assert provider.versions[provider.profile.api_version] is provider.profile
+            unknown = schema.Backend(provider=name, url="http://h", api_version="1")
+            assert list(dict(backend_findings(unknown))) == ["api_version"]
 
 
 async def test_credentials_are_resolved():
@@ -82,6 +105,19 @@ async def test_credentials_are_resolved():
         provider="openai", credentials=schema.HeaderKey(type="header", name="X-Key", secret=ref)
     ).credentials
     assert (await key.authorize(request)).headers["x-key"] == "secret of KEY"
+
+
+async def test_a_key_of_no_kind_goes_where_the_provider_looks_for_it():
+    """As a bearer token, or in the header that the profile names."""
+    key = schema.Key(secret=schema.SecretRef(env="KEY"))
+    request = build(provider="openai").adapter.request(attempt())
+    written = build(provider="openai", credentials=key).credentials
+    assert (await written.authorize(request)).headers["authorization"] == "Bearer secret of KEY"
+    other = replace(PROVIDERS["openai"].profile, key_header="api-key")
+    named = build_credentials(key, lambda ref: Secret(f"secret of {ref.env}"), other)
+    headers = (await named.authorize(request)).headers
+    assert headers["api-key"] == "secret of KEY"
+    assert "authorization" not in headers
 
 
 def test_what_the_configuration_changes():

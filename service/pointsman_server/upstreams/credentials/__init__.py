@@ -8,17 +8,22 @@ from pointsman_server.config import schema
 from pointsman_server.config.secrets import Secret
 from pointsman_server.upstreams.credentials.contract import Credentials
 from pointsman_server.upstreams.credentials.header import HeaderKey, bearer
+from pointsman_server.upstreams.translation.profile import Profile
 
 __all__ = ["Credentials", "build_credentials"]
 
 
 def build_credentials(
-    config: schema.Credentials | None, secret: Callable[[schema.SecretRef], Secret]
+    config: schema.Credentials | None, secret: Callable[[schema.SecretRef], Secret], profile: Profile
 ) -> Credentials | None:
     """The configured strategy; None for servers without keys."""
     match config:
         case None:
             return None
+        case schema.Key() if profile.key_header == "authorization":
+            return bearer(secret(config.secret))
+        case schema.Key():
+            return HeaderKey(profile.key_header, secret(config.secret))
         case schema.Bearer():
             return bearer(secret(config.secret))
         case schema.HeaderKey():

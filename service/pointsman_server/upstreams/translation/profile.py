@@ -63,6 +63,10 @@ class Profile:
     returns_reasoning: bool = True
     usage_option: bool = True
     """Whether a stream must be asked for its usage."""
+    api_version: str = ""
+    """The version of the provider's API that this is the profile of, where it has several."""
+    key_header: str = "authorization"
+    """Where a key goes whose kind the configuration leaves open; `authorization` takes it as a bearer token."""
     request_id_header: str = "x-request-id"
     caller_headers: frozenset[str] = frozenset({"x-request-id"})
     """What a caller may set through provider_options."""
