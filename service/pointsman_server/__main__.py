@@ -16,6 +16,7 @@ from pointsman_server.config.faults import ConfigError
 from pointsman_server.config.load import check_config, listing
 from pointsman_server.errors import ServiceError
 from pointsman_server.upstreams.registry import PROVIDERS, backend_findings
+from pointsman_server.upstreams.translation.templates import template_fault
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 environment=os.environ,
                 known_providers=PROVIDERS,
                 check_backend=backend_findings,
+                check_template=template_fault,
                 out=sys.stdout,
             )
         case "new-key":

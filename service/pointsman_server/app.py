@@ -36,6 +36,7 @@ from pointsman_server.telemetry import instruments
 from pointsman_server.telemetry.otel import OtelTelemetry, build_telemetry
 from pointsman_server.upstreams.contract import Upstream
 from pointsman_server.upstreams.registry import PROVIDERS, backend_findings, build_upstream, offers
+from pointsman_server.upstreams.translation.templates import template_fault
 
 _HEALTH_S = 0.5
 """How often the models' health is looked at."""
@@ -82,6 +83,7 @@ class Application:
             environment=self._environment,
             known_providers=PROVIDERS,
             check_backend=backend_findings,
+            check_template=template_fault,
         )
 
     async def start(self) -> None:
@@ -215,6 +217,7 @@ class Application:
             self.fleet,
             build=build,
             secret=lambda ref: loaded.secrets.get(ref).reveal(),
+            template_text=loaded.templates.text,
             previous=previous,
             prices=loaded.prices,
         )

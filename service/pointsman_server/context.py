@@ -72,6 +72,17 @@ class CallContext:
 
 
 @value(frozen=True, slots=True)
+class ChatTemplate:
+    """How a model wants a conversation written as plain text: Jinja, as `upstreams.translation.templates` takes it."""
+
+    source: str = field(repr=False)
+    bos_token: str = ""
+    eos_token: str = ""
+    variables: tuple[tuple[str, str | int | float | bool], ...] = ()
+    """What the template is given beside its usual words."""
+
+
+@value(frozen=True, slots=True)
 class Target:
     """One backend with the model's name there."""
 
@@ -79,6 +90,8 @@ class Target:
     provider: str
     model: str
     """The upstream's own name of the model."""
+    chat_template: ChatTemplate | None = None
+    """For servers that take text and no messages; None: the default one."""
 
 
 @value(frozen=True, slots=True)
@@ -95,6 +108,8 @@ class Attempt:
     """`<request id>-<nonce>.<number>`: unique, for the upstream's own logs."""
     trace_headers: Mapping[str, str] = field(default_factory=dict)
     """Empty unless the backend is marked as ours."""
+    wall_s: float = 0.0
+    """When it began, in seconds since the epoch: for prompts that tell the day."""
 
     @property
     def request_id(self) -> str:

@@ -15,7 +15,7 @@ from typing import ClassVar
 from pointsman_server.config import schema
 from pointsman_server.config.prices import PriceTable, prices_of, shipped_prices
 from pointsman_server.config.secrets import references
-from pointsman_server.context import Target
+from pointsman_server.context import ChatTemplate, Target
 from pointsman_server.dispatch.budget import BudgetRules
 from pointsman_server.dispatch.contract import AttemptTimeouts
 from pointsman_server.dispatch.retry import RetryRules
@@ -76,10 +76,17 @@ class Place:
 class Runtime:
     """One configuration in force; frozen but for the count of the calls that hold it."""
 
-    def __init__(self, config: schema.Config, places: Mapping[str, Place], prices: PriceTable) -> None:
+    def __init__(
+        self,
+        config: schema.Config,
+        places: Mapping[str, Place],
+        prices: PriceTable,
+        template_text: TemplateText,
+    ) -> None:
         self.config = config
         self.prices = prices
         self.places = dict(places)
+        self._template_text = template_text
         self._models: dict[str, ModelView] = {}
         self._names: dict[str, str] = {}
         for name, model in config.models.items():
@@ -135,7 +142,12 @@ class Runtime:
     def _target(self, name: str, model: schema.Model, target: schema.Target) -> TargetView:
         place, own = self.places[target.backend], target.model or name
         return TargetView(
-            target=Target(target.backend, place.key.backend.provider, own),
+            target=Target(
+                target.backend,
+                place.key.backend.provider,
+                own,
+                self._template(target.chat_template or model.chat_template),
+            ),
             book=place.book,
             weight=target.weight,
             group=target.group,
@@ -151,6 +163,16 @@ class Runtime:
         if written is not None:
             return prices_of(written, _CURRENCY)
         return self.prices.find(provider, upstream_model)
+
+    def _template(self, written: schema.ChatTemplate | None) -> ChatTemplate | None:
+        if written is None:
+            return None
+        return ChatTemplate(
+            self._template_text(written),
+            written.bos_token,
+            written.eos_token,
+            tuple(sorted(written.variables.items())),
+        )
 
     def canonical(self, name: str) -> str:
         """A model's own name. Raises ServiceError MODEL_NOT_FOUND."""
@@ -169,8 +191,10 @@ class Runtime:
         place = self.places.get(backend)
         if place is None:
             return None
+        known = self.config.models.get(model)
+        template = self._template(known.chat_template) if known is not None else None
         return TargetView(
-            Target(backend, place.key.backend.provider, model),
+            Target(backend, place.key.backend.provider, model, template),
             place.book,
             1,
             0,
@@ -186,6 +210,8 @@ class Runtime:
 
 BuildUpstream = Callable[[str, schema.Backend], Upstream]
 ResolveSecret = Callable[[schema.SecretRef], str]
+TemplateText = Callable[[schema.ChatTemplate], str]
+"""A template as configured -> its text, wherever it is written."""
 
 
 def compile_runtime(
@@ -194,6 +220,7 @@ def compile_runtime(
     *,
     build: BuildUpstream,
     secret: ResolveSecret,
+    template_text: TemplateText,
     previous: Runtime | None,
     prices: PriceTable | None = None,
 ) -> Runtime:
@@ -217,7 +244,7 @@ def compile_runtime(
             book.renew_credentials()
         places[name] = old_places[name] if upstream is None else Place(name, key, upstream, book)
     fleet.keep_only(set(places))
-    return Runtime(config, places, shipped_prices() if prices is None else prices)
+    return Runtime(config, places, shipped_prices() if prices is None else prices, template_text)
 
 
 def _key(backend: schema.Backend, secret: ResolveSecret) -> UpstreamKey:

@@ -9,6 +9,7 @@ import pytest
 from pointsman_server.config.faults import ConfigError, ConfigFault
 from pointsman_server.config.load import Loaded, load
 from pointsman_server.config.schema import Backend
+from pointsman_server.upstreams.translation.templates import template_fault
 
 PROVIDERS = ("openai", "openai_compatible", "simulator", "vllm")
 
@@ -29,7 +30,13 @@ def loading(tmp_path: Path) -> Load:
     def do(text: str | bytes, environment: dict[str, str] | None = None) -> Loaded:
         path = tmp_path / "pointsman.yaml"
         path.write_bytes(text if isinstance(text, bytes) else textwrap.dedent(text).encode())
-        return load(path, environment=environment or {}, known_providers=PROVIDERS, check_backend=no_findings)
+        return load(
+            path,
+            environment=environment or {},
+            known_providers=PROVIDERS,
+            check_backend=no_findings,
+            check_template=template_fault,
+        )
 
     return do
 

@@ -5,6 +5,7 @@ import pytest
 
 from pointsman_server.config.load import check_config
 from pointsman_server.upstreams.registry import PROVIDERS, backend_findings
+from pointsman_server.upstreams.translation.templates import template_fault
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "config").glob("*.yaml"))
 MOUNTED = "/etc/pointsman/"
@@ -24,7 +25,12 @@ def test_an_example_is_a_configuration_without_faults(example, tmp_path):
     file.write_text(text, encoding="utf-8")
     environment, out = {"OPENAI_API_KEY": "sk-for-this-test"}, io.StringIO()
     found = check_config(
-        file, environment=environment, known_providers=PROVIDERS, check_backend=backend_findings, out=out
+        file,
+        environment=environment,
+        known_providers=PROVIDERS,
+        check_backend=backend_findings,
+        check_template=template_fault,
+        out=out,
     )
     assert found == 0, out.getvalue()
 

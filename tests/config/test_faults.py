@@ -11,6 +11,7 @@ from pointsman_server.config.document import MAX_DEPTH, parse
 from pointsman_server.config.faults import ConfigError, dotted
 from pointsman_server.config.load import load
 from pointsman_server.config.schema import Backend
+from pointsman_server.upstreams.translation.templates import template_fault
 from tests.config.conftest import PROVIDERS, Faults, Load, no_findings
 
 CASES = {
@@ -327,7 +328,13 @@ def test_a_providers_own_rules(tmp_path: Path) -> None:
         return [("url", "is too short")]
 
     with pytest.raises(ConfigError) as caught:
-        load(path, environment={}, known_providers=PROVIDERS, check_backend=check)
+        load(
+            path,
+            environment={},
+            known_providers=PROVIDERS,
+            check_backend=check,
+            check_template=template_fault,
+        )
     told = [(fault.line, fault.path, fault.message) for fault in caught.value.faults]
     assert told[0] == (4, "backends.a.url", "is too short")
     assert [path for _, path, _ in told[1:]] == ["backends.b.provider"]
@@ -412,7 +419,13 @@ def test_any_values(tmp_path_factory: pytest.TempPathFactory, tree: dict[str, ob
     path.write_text(json.dumps(tree))
     messages = ["good"]
     try:
-        load(path, environment={}, known_providers=PROVIDERS, check_backend=no_findings)
+        load(
+            path,
+            environment={},
+            known_providers=PROVIDERS,
+            check_backend=no_findings,
+            check_template=template_fault,
+        )
     except ConfigError as error:
         messages = [fault.message for fault in error.faults]
     assert messages

@@ -10,6 +10,7 @@ import pytest
 from pointsman_server.config.load import DEFAULTS, check_config, load, redacted
 from pointsman_server.config.schema import AuthMode, SecretRef
 from pointsman_server.config.secrets import Secret
+from pointsman_server.upstreams.translation.templates import template_fault
 from tests.config.conftest import PROVIDERS, Faults, Load, no_findings
 
 GOOD = """\
@@ -36,7 +37,13 @@ ENVIRONMENT = {"GPU_KEY": "  s3cret\n", "K2": "sha256:" + "1" * 64}
 
 def test_without_a_file_the_defaults_serve() -> None:
     """No file at all is a working configuration: the simulator, on loopback, for everybody."""
-    loaded = load(None, environment={}, known_providers=PROVIDERS, check_backend=no_findings)
+    loaded = load(
+        None,
+        environment={},
+        known_providers=PROVIDERS,
+        check_backend=no_findings,
+        check_template=template_fault,
+    )
     assert loaded.source == DEFAULTS
     assert list(loaded.config.models) == ["simulator"]
     assert loaded.config.auth.effective_mode is AuthMode.NONE
@@ -47,7 +54,13 @@ def test_an_empty_file_is_the_defaults(loading: Load) -> None:
     """A file with nothing in it says nothing else than no file."""
     assert (
         loading("# nothing\n").hash
-        == load(None, environment={}, known_providers=PROVIDERS, check_backend=no_findings).hash
+        == load(
+            None,
+            environment={},
+            known_providers=PROVIDERS,
+            check_backend=no_findings,
+            check_template=template_fault,
+        ).hash
     )
 
 
@@ -59,13 +72,21 @@ def test_the_environment_names_the_file(tmp_path: Path) -> None:
     environment = {"POINTSMAN_CONFIG": str(one)}
     assert (
         load(
-            None, environment=environment, known_providers=PROVIDERS, check_backend=no_findings
+            None,
+            environment=environment,
+            known_providers=PROVIDERS,
+            check_backend=no_findings,
+            check_template=template_fault,
         ).config.max_queued_calls
         == 1
     )
     assert (
         load(
-            two, environment=environment, known_providers=PROVIDERS, check_backend=no_findings
+            two,
+            environment=environment,
+            known_providers=PROVIDERS,
+            check_backend=no_findings,
+            check_template=template_fault,
         ).config.max_queued_calls
         == 2
     )
@@ -157,7 +178,15 @@ def test_check_config_lists_every_fault_with_its_line(tmp_path: Path) -> None:
     )
     out = io.StringIO()
     assert (
-        check_config(path, environment={}, known_providers=PROVIDERS, check_backend=no_findings, out=out) == 1
+        check_config(
+            path,
+            environment={},
+            known_providers=PROVIDERS,
+            check_backend=no_findings,
+            check_template=template_fault,
+            out=out,
+        )
+        == 1
     )
     assert out.getvalue().splitlines() == [
         f"{path}:1: max_queued_calls: must be at least 0",
@@ -166,7 +195,15 @@ def test_check_config_lists_every_fault_with_its_line(tmp_path: Path) -> None:
     path.write_text("max_queued_calls: 1\n")
     out = io.StringIO()
     assert (
-        check_config(path, environment={}, known_providers=PROVIDERS, check_backend=no_findings, out=out) == 0
+        check_config(
+            path,
+            environment={},
+            known_providers=PROVIDERS,
+            check_backend=no_findings,
+            check_template=template_fault,
+            out=out,
+        )
+        == 0
     )
     assert "good" in out.getvalue()
 
@@ -180,6 +217,7 @@ def test_a_missing_file_is_a_fault(tmp_path: Path) -> None:
             environment={},
             known_providers=PROVIDERS,
             check_backend=no_findings,
+            check_template=template_fault,
             out=out,
         )
         == 1

@@ -108,6 +108,7 @@ class Rig:
             self.fleet,
             build=self._build,
             secret=lambda ref: str(ref.env),
+            template_text=lambda template: str(template.text),
             previous=previous,
         )
 

@@ -31,7 +31,14 @@ class Broken(Application):
         def build(name, backend):
             return _Unusable()
 
-        return compile_runtime(loaded.config, self.fleet, build=build, secret=lambda _: "", previous=previous)
+        return compile_runtime(
+            loaded.config,
+            self.fleet,
+            build=build,
+            secret=lambda _: "",
+            template_text=loaded.templates.text,
+            previous=previous,
+        )
 
 
 class _Unusable:

@@ -144,7 +144,14 @@ class Leaky(Application):
         def build(name, backend):
             return _Leak()
 
-        return compile_runtime(loaded.config, self.fleet, build=build, secret=lambda _: "", previous=previous)
+        return compile_runtime(
+            loaded.config,
+            self.fleet,
+            build=build,
+            secret=lambda _: "",
+            template_text=loaded.templates.text,
+            previous=previous,
+        )
 
 
 class _Leak:

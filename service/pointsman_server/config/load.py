@@ -23,6 +23,7 @@ from pointsman_server.config.prices import PriceTable, load_prices, shipped_pric
 from pointsman_server.config.rules import CheckBackend, findings
 from pointsman_server.config.schema import ApiKey, Config
 from pointsman_server.config.secrets import Secret, SecretMissing, Secrets, read, references
+from pointsman_server.config.templates import CheckTemplate, Templates, read_templates, templates_of
 
 ENV_CONFIG = "POINTSMAN_CONFIG"
 """Path of the file, where none is given."""
@@ -44,12 +45,15 @@ class Loaded:
 
     config: Config
     secrets: Secrets
+    templates: Templates
     hash: str
-    """Names the content: equal for equal configurations, whatever their comments and order; secrets play no part."""
+    """Names the content: equal for equal configurations and templates, whatever their comments and order; secrets play
+    no part."""
     source: str
     """The file's path, or that there was none."""
     files: tuple[FilePath, ...]
-    """What a change of should lead to a reload: the file itself, the secrets' files and that of the prices."""
+    """What a change of should lead to a reload: the file itself, the secrets' files, the templates' and that of the
+    prices."""
     prices: PriceTable = field(default_factory=shipped_prices)
 
 
@@ -59,26 +63,36 @@ def load(
     environment: Mapping[str, str],
     known_providers: Collection[str],
     check_backend: CheckBackend,
+    check_template: CheckTemplate,
 ) -> Loaded:
     """The configuration of a file, of POINTSMAN_CONFIG, or the embedded one. Raises ConfigError with all faults."""
     name = str(path) if path is not None else environment.get(ENV_CONFIG, "")
     document = parse(_bytes(name)) if name else Document({})
     overridden = _override(document, environment)
     config, faults = _validate(document)
-    secrets, prices = Secrets({}), PriceTable({})
+    secrets, prices, templates = Secrets({}), PriceTable({}), Templates({})
     if config is not None:
         prices, wrong = _prices(config, document)
         faults += wrong
         secrets, missing = _resolve(config, document, environment)
         faults += missing
+        templates, unusable = read_templates(config, check_template)
         faults += [
             ConfigFault(dotted(where), document.line(where), text)
-            for where, text in findings(config, known_providers, check_backend)
+            for where, text in [*findings(config, known_providers, check_backend), *unusable]
         ]
     faults += _written_nulls(document)
     if config is None or faults:
         raise ConfigError(tuple(_with_origin(fault, overridden) for fault in sorted(set(faults), key=_order)))
-    return Loaded(config, secrets, config_hash(config), name or DEFAULTS, _files(name, config), prices)
+    return Loaded(
+        config,
+        secrets,
+        templates,
+        config_hash(config, templates),
+        name or DEFAULTS,
+        _files(name, config),
+        prices,
+    )
 
 
 def _bytes(name: str) -> bytes:
@@ -196,12 +210,14 @@ def _files(name: str, config: Config) -> tuple[FilePath, ...]:
     names = [name] if name else []
     names += [ref.file for _, ref in references(config) if ref.file]
     names += [config.price_file] if config.price_file else []
+    names += [template.file for _, template in templates_of(config) if template.file]
     return tuple(FilePath(name) for name in dict.fromkeys(names))
 
 
-def config_hash(config: Config) -> str:
+def config_hash(config: Config, templates: Templates) -> str:
     """16 hex digits that name the content of a configuration."""
-    text = json.dumps(config.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    content = [config.model_dump(mode="json"), templates.files]
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -220,13 +236,18 @@ def check_config(
     environment: Mapping[str, str],
     known_providers: Collection[str],
     check_backend: CheckBackend,
+    check_template: CheckTemplate,
     out: TextIO | None = None,
 ) -> int:
     """Check one file and list every fault as `file:line: path: message`; 0 when there is none, else 1."""
     out = out if out is not None else sys.stdout
     try:
         loaded = load(
-            path, environment=environment, known_providers=known_providers, check_backend=check_backend
+            path,
+            environment=environment,
+            known_providers=known_providers,
+            check_backend=check_backend,
+            check_template=check_template,
         )
     except ConfigError as error:
         for line in listing(str(path), error):

@@ -14,6 +14,8 @@ Listen = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1
 """`host:port`; port 0 takes a free one."""
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+TemplateVariable = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+"""A name inside a chat template."""
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -413,6 +415,29 @@ class Price(PriceTier):
     """Prices for longer inputs."""
 
 
+class ChatTemplate(Section):
+    """How a conversation becomes one text, for backends that take no messages: a Jinja template as Hugging Face's
+    models have, in a sandbox. Exactly one of text and file.
+    """
+
+    text: str | None = Field(default=None, min_length=1, max_length=256 * 1024)
+    """The template itself."""
+    file: str | None = Field(default=None, min_length=1, max_length=4096)
+    """Path of a file that holds it, at most 256 KiB of UTF-8; read again on reload."""
+    bos_token: str = Field(default="", max_length=256)
+    """What the template calls bos_token."""
+    eos_token: str = Field(default="", max_length=256)
+    """What the template calls eos_token."""
+    variables: dict[TemplateVariable, str | bool | int | float] = Field(default_factory=dict, max_length=32)
+    """Further words that the template knows, as enable_thinking."""
+
+    @model_validator(mode="after")
+    def _check_one(self) -> ChatTemplate:
+        if (self.text is None) == (self.file is None):
+            raise ValueError("name exactly one of text and file")
+        return self
+
+
 class Target(Section):
     """One backend that serves a model."""
 
@@ -428,6 +453,8 @@ class Target(Section):
     """Its context size, where it differs from the model's; a call that is too long elsewhere goes only to a larger."""
     price: Price | None = None
     """What it costs there; the model's own price, or the table's, without it."""
+    chat_template: ChatTemplate | None = None
+    """In place of the model's."""
 
 
 class Policy(enum.StrEnum):
@@ -489,6 +516,8 @@ class Model(Section):
     """What a call may ask for."""
     fallbacks: tuple[Name, ...] = Field(default=(), max_length=16, strict=False)
     """Models to go on with when no target can serve."""
+    chat_template: ChatTemplate | None = None
+    """For targets on backends that take text and no messages; the built-in transcript without it."""
 
 
 class Config(Section):

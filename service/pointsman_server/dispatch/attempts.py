@@ -73,7 +73,12 @@ class Attempts:
         now, context, target = self._clock.now(), self._context, candidate.view.target
         handle = self._snapshot.handle(target.backend)
         attempt = Attempt(
-            self._call, target, number, context.stream, f"{context.request_id}-{context.nonce}.{number}"
+            self._call,
+            target,
+            number,
+            context.stream,
+            f"{context.request_id}-{context.nonce}.{number}",
+            wall_s=self._clock.wall(),
         )
         span = self._shared.telemetry.start_attempt(context.span, attempt)
         if handle.propagate_trace:
