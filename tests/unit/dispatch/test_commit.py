@@ -16,6 +16,7 @@ from pointsman_server.domain import (
 
 OPENED, USAGE, ROLE = Opened("r"), UsageReport(Usage(1, 1)), Delta(0, 0, DeltaKind.TEXT)
 TEXT, END = Delta(0, 0, DeltaKind.TEXT, "x"), Finished(0, FinishReason.STOP)
+FAILED = Finished(1, FinishReason.ERROR, "MALFORMED")
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,8 @@ TEXT, END = Delta(0, 0, DeltaKind.TEXT, "x"), Finished(0, FinishReason.STOP)
         ([OPENED, ROLE, USAGE], False),
         ([OPENED, TEXT], True),
         ([END], True),
+        ([FAILED], False),
+        ([FAILED, END], True),
         ([Delta(0, 0, DeltaKind.TOOL_CALL, tool_name="f")], True),
         ([Delta(0, 0, DeltaKind.SIGNATURE, data=b"s")], True),
         ([Delta(0, 0, DeltaKind.REASONING, "hm")], True),
@@ -35,16 +38,16 @@ TEXT, END = Delta(0, 0, DeltaKind.TEXT, "x"), Finished(0, FinishReason.STOP)
     ],
 )
 def test_commits(batch, content):
-    """A name, a role or running usage commit nothing; whatever a caller could see does."""
+    """A name, a role, running usage or a failure commit nothing; whatever a caller could see does."""
     assert commits(batch) is content
 
 
 def test_preface():
-    """The last name and the last usage come before the first content, however many there were."""
+    """The last name, the last usage and failed candidates come before the first content, however many there were."""
     preface = Preface()
-    for batch in ([OPENED], [USAGE, ROLE], [UsageReport(Usage(1, 2))], [UsageReport(Usage(1, 3))]):
+    for batch in ([OPENED], [USAGE, ROLE], [UsageReport(Usage(1, 2))], [FAILED], [UsageReport(Usage(1, 3))]):
         preface.hold(batch)
-    assert preface.before([TEXT]) == [OPENED, UsageReport(Usage(1, 3)), TEXT]
+    assert preface.before([TEXT]) == [OPENED, UsageReport(Usage(1, 3)), FAILED, TEXT]
 
 
 def test_no_preface():
