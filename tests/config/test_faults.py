@@ -59,13 +59,13 @@ CASES = {
         "backends: {a: {provider: vllm, credentials: {type: basic}}}",
         1,
         "backends.a.credentials",
-        "type must be one of 'key', 'bearer', 'header'",
+        "type must be one of 'key', 'bearer', 'header', 'query'",
     ),
     "type_is_no_word": (
         "backends: {a: {provider: vllm, credentials: {type: [bearer], secret: {env: A}}}}",
         1,
         "backends.a.credentials",
-        "type must be one of 'key', 'bearer', 'header'",
+        "type must be one of 'key', 'bearer', 'header', 'query'",
     ),
     "untyped": (
         "backends: {a: {provider: vllm, credentials: {name: x}}}",

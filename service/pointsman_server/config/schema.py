@@ -317,6 +317,19 @@ class HeaderKey(Section):
     """Its value."""
 
 
+class QueryKey(Section):
+    """A key in the query of the URL. A header is the better place wherever the provider takes one: proxies write URLs
+    into their logs.
+    """
+
+    type: Literal["query"]
+    """This kind."""
+    name: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    """The parameter, as key."""
+    secret: SecretRef
+    """Its value."""
+
+
 def _kind(written: object) -> str | None:
     """The kind of credentials that a section is of; None for what is no section."""
     kind = written.get("type", "key") if isinstance(written, Mapping) else getattr(written, "type", None)
@@ -324,7 +337,10 @@ def _kind(written: object) -> str | None:
 
 
 Credentials = Annotated[
-    Annotated[Key, Tag("key")] | Annotated[Bearer, Tag("bearer")] | Annotated[HeaderKey, Tag("header")],
+    Annotated[Key, Tag("key")]
+    | Annotated[Bearer, Tag("bearer")]
+    | Annotated[HeaderKey, Tag("header")]
+    | Annotated[QueryKey, Tag("query")],
     Discriminator(_kind),
 ]
 

@@ -14,6 +14,7 @@ from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.transport.aiohttp_transport import AiohttpTransport
 from pointsman_server.transport.contract import BodyLimits, HTTPRequest, TransportOptions
 from pointsman_server.upstreams.credentials.header import HeaderKey, bearer
+from pointsman_server.upstreams.credentials.query import QueryKey
 from pointsman_server.upstreams.dialects.openai.adapter import OpenAIAdapter
 from pointsman_server.upstreams.dialects.openai.profiles import LLAMACPP, VLLM
 from pointsman_server.upstreams.http import BODY_END_S, ERROR_BODY_S, HttpUpstream
@@ -327,3 +328,16 @@ async def test_credentials():
     assert KEY not in repr(key) + repr(vars(key))
     assert key.hide(f"bad {KEY}!") == "bad ***!"
     assert HeaderKey("x", Secret("abc")).hide("abc") == "abc"
+
+
+async def test_credentials_in_the_query():
+    """Behind what is there, escaped; never shown, in either form."""
+    secret = "k/y & more=1"
+    key = QueryKey("key", Secret(secret))
+    plain, asked_more = HTTPRequest("POST", "http://x/a", {}), HTTPRequest("POST", "http://x/a?alt=sse", {})
+    assert (await key.authorize(plain)).url == "http://x/a?key=k%2Fy%20%26%20more%3D1"
+    assert (await key.authorize(asked_more)).url == "http://x/a?alt=sse&key=k%2Fy%20%26%20more%3D1"
+    assert plain.url == "http://x/a"
+    assert secret not in repr(key) + repr(vars(key))
+    assert key.hide(f"no {secret} at /a?key=k%2Fy%20%26%20more%3D1") == "no *** at /a?key=***"
+    assert QueryKey("x", Secret("abc")).hide("abc") == "abc"

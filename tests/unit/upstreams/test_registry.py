@@ -105,6 +105,10 @@ async def test_credentials_are_resolved():
         provider="openai", credentials=schema.HeaderKey(type="header", name="X-Key", secret=ref)
     ).credentials
     assert (await key.authorize(request)).headers["x-key"] == "secret of KEY"
+    query = build(
+        provider="openai", credentials=schema.QueryKey(type="query", name="key", secret=ref)
+    ).credentials
+    assert (await query.authorize(request)).url == f"{request.url}?key=secret%20of%20KEY"
 
 
 async def test_a_key_of_no_kind_goes_where_the_provider_looks_for_it():

@@ -8,6 +8,7 @@ from pointsman_server.config import schema
 from pointsman_server.config.secrets import Secret
 from pointsman_server.upstreams.credentials.contract import Credentials
 from pointsman_server.upstreams.credentials.header import HeaderKey, bearer
+from pointsman_server.upstreams.credentials.query import QueryKey
 from pointsman_server.upstreams.translation.profile import Profile
 
 __all__ = ["Credentials", "build_credentials"]
@@ -28,3 +29,5 @@ def build_credentials(
             return bearer(secret(config.secret))
         case schema.HeaderKey():
             return HeaderKey(config.name, secret(config.secret))
+        case schema.QueryKey():
+            return QueryKey(config.name, secret(config.secret))

@@ -1,0 +1,35 @@
+"""A fixed key in the query of the URL: for servers that look nowhere else, since URLs end up in logs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from urllib.parse import quote
+
+from pointsman_server.config.secrets import Secret
+from pointsman_server.transport.contract import HTTPRequest
+
+_HIDDEN = "***"
+_SHORTEST = 4
+"""Hiding anything shorter would only tear words apart."""
+
+
+class QueryKey:
+    """Puts a secret into a named parameter of the query."""
+
+    def __init__(self, name: str, secret: Secret) -> None:
+        self._name = name
+        self._secret = secret
+
+    async def authorize(self, request: HTTPRequest) -> HTTPRequest:
+        """The request with the parameter behind those that it has."""
+        mark = "&" if "?" in request.url else "?"
+        return replace(
+            request, url=f"{request.url}{mark}{self._name}={quote(self._secret.reveal(), safe='')}"
+        )
+
+    def hide(self, text: str) -> str:
+        """As the protocol says; also in the form in which URLs hold it."""
+        secret = self._secret.reveal()
+        if len(secret) < _SHORTEST:
+            return text
+        return text.replace(secret, _HIDDEN).replace(quote(secret, safe=""), _HIDDEN)
