@@ -53,13 +53,21 @@ def plain_options(intent: Mapping[str, Any], dialect: str) -> Mapping[str, Provi
     return {} if options is None else {dialect: _options(options)}
 
 
-def build_call(intent: Mapping[str, Any], options: Mapping[str, ProviderOptions]) -> Call:
-    """The call. Fails on a word that it does not know, so that no part of an intent is lost."""
+_TOOL_CALL = {"id", "name", "arguments", "thought_signature"}
+
+
+def build_call(
+    intent: Mapping[str, Any], options: Mapping[str, ProviderOptions], *, origin: str = ""
+) -> Call:
+    """The call. Fails on a word that it does not know, so that no part of an intent is lost.
+
+    `origin` is that of the signatures in the history: the recorded model's own.
+    """
     params = intent.get("params", {})
     assert set(params) <= _KNOWN, set(params) - _KNOWN
     return Call(
         model=intent["model"],
-        input=Conversation(tuple(_message(message) for message in intent["messages"])),
+        input=Conversation(tuple(_message(message, origin) for message in intent["messages"])),
         generation=_generation(params),
         tools=tuple(_tool(tool) for tool in intent.get("tools", ())),
         tool_choice=_choice(intent.get("tool_choice"), params.get("parallel_tool_calls")),
@@ -72,7 +80,7 @@ def build_call(intent: Mapping[str, Any], options: Mapping[str, ProviderOptions]
     )
 
 
-def _message(message: dict[str, Any]) -> Message:
+def _message(message: dict[str, Any], origin: str) -> Message:
     role = Role[message["role"].upper()]
     if role is Role.TOOL:
         result = ToolResult(
@@ -80,13 +88,17 @@ def _message(message: dict[str, Any]) -> Message:
             message.get("is_error", False),
         )  # fmt: skip
         return Message(role, (Part(result),))
-    calls = tuple(
-        Part(ToolCall(call.get("id") or "", call["name"], json.dumps(call["arguments"])))
-        for call in message.get("tool_calls", ())
-    )
+    calls = tuple(_tool_call(call, origin) for call in message.get("tool_calls", ()))
     plan = message.get("tool_plan")
     plans = () if plan is None else (Part(Reasoning(plan, ReasoningKind.PLAN)),)
     return Message(role, plans + _parts(message["content"]) + calls)
+
+
+def _tool_call(call: dict[str, Any], origin: str) -> Part:
+    assert set(call) <= _TOOL_CALL, set(call) - _TOOL_CALL
+    content = ToolCall(call.get("id") or "", call["name"], json.dumps(call["arguments"]))
+    signature = call.get("thought_signature", "").encode()
+    return Part(content, signature, origin if signature else "")
 
 
 def _parts(content: str | list[dict[str, Any]] | None) -> tuple[Part, ...]:

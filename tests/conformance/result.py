@@ -13,6 +13,7 @@ from pointsman_server.domain import (
     Event,
     FinishReason,
     Reasoning,
+    ReasoningKind,
     Refusal,
     Text,
     ToolCall,
@@ -92,7 +93,8 @@ def neutral(outcome: Outcome) -> dict[str, Any]:
     return {
         "id": answer.response_id or None,
         "text": _texts(first, Text),
-        "reasoning": _texts(first, Reasoning),
+        "reasoning": _reasoning(first, plan=False),
+        "tool_plan": _reasoning(first, plan=True),
         "refusal": _texts(first, Refusal),
         "tool_calls": [_call(part.content) for part in first.parts if isinstance(part.content, ToolCall)],
         "finish_reason": None if first.finish_reason is None else _FINISH[first.finish_reason],
@@ -113,7 +115,13 @@ def neutral(outcome: Outcome) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _texts(candidate: Candidate, kind: type[Text | Reasoning | Refusal]) -> str | None:
+def _reasoning(candidate: Candidate, *, plan: bool) -> str | None:
+    """Thoughts, or what the model plans to do with its tools."""
+    thoughts = [part.content for part in candidate.parts if isinstance(part.content, Reasoning)]
+    return "".join(one.text for one in thoughts if (one.kind is ReasoningKind.PLAN) == plan) or None
+
+
+def _texts(candidate: Candidate, kind: type[Text | Refusal]) -> str | None:
     texts = [part.content.text for part in candidate.parts if isinstance(part.content, kind)]
     return "".join(texts) or None
 

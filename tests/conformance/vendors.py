@@ -22,6 +22,7 @@ from pointsman_server.upstreams.contract import Adapter
 from pointsman_server.upstreams.http import HttpUpstream
 from pointsman_server.upstreams.registry import PROVIDERS, build_upstream
 from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.support import origin
 from tests.conformance.intent import build_call, plain_options
 
 WIRE = Path(__file__).resolve().parent.parent / "wire"
@@ -121,7 +122,11 @@ class Case:
         """The attempt that the recorded request was sent for."""
         intent = self.record["intent"]
         profile = self.vendor.profile
-        call = build_call(intent, self.vendor.options(intent, profile.dialect))
+        call = build_call(
+            intent,
+            self.vendor.options(intent, profile.dialect),
+            origin=origin(profile, intent["model"]),
+        )
         target = Target("backend", profile.provider, intent["model"])
         return Attempt(call, target, 1, intent["stream"], "request-0001.1")
 

@@ -191,7 +191,7 @@ def test_details_quote_what_the_caller_can_repair_and_nothing_else():
         assert "the words" not in provider_error(reason, said, where).detail
 
 
-def test_a_used_up_quota_has_no_wait():
-    """Waiting does not help there, whatever the headers say."""
+def test_a_used_up_quota_keeps_its_wait():
+    """Waiting does not help the caller, who is never told to (the reason has no RetryInfo); the cool-down needs it."""
     error = provider_error(Reason.UPSTREAM_QUOTA_EXHAUSTED, Said(), UpstreamFault(), retry_after=5.0)
-    assert error.retry_after_s is None
+    assert error.retry_after_s == 5.0

@@ -84,3 +84,28 @@ def test_private_addresses_never_pass(address, form):
     """Whichever of them."""
     if not address.is_global:
         assert media_url_fault(f"http://{form.format(address)}/x")
+
+
+STORES = ("http", "https", "gs")
+
+
+@pytest.mark.parametrize(
+    "url", ["gs://bucket/a/b.png", "GS://my-bucket.example.com/x?y#z", "https://a.example/x"]
+)
+def test_object_stores(url):
+    """An object store's address is taken where the provider reads from it, and nowhere else."""
+    assert media_url_fault(url, STORES) == ""
+    assert bool(media_url_fault(url)) == url.lower().startswith("gs")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "gs://", "gs:///x", "gs://a", "gs://user@bucket/x", "gs://bucket:80/x", "gs://127.0.0.1/x", "gs://169.254.169.254/",
+        "gs://[::1]/x", "gs://bu cket/x", "gs://-bucket/x", "gs://bucket\\x", "s3://bucket/x", "file://bucket/x",
+        "gs://2130706433/x", "gs://0x7f000001/x", "gs:bucket/x", "gs://b\u00fccket/x", "http://127.0.0.1/x",
+    ],
+)  # fmt: skip
+def test_what_is_no_bucket(url):
+    """Anything in the bucket's place that could be a host, an address or a user, and other stores."""
+    assert media_url_fault(url, STORES) != ""

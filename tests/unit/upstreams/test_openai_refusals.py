@@ -116,7 +116,7 @@ def test_waits():
     assert refusal(429, error(), x_ratelimit_reset_tokens="6m0s").retry_after_s == 360.0
     assert refusal(500, error(), x_ratelimit_reset_tokens="6m0s").retry_after_s is None
     assert refusal(503, {"error": "loading", "estimated_time": 20.5}).retry_after_s == 20.5
-    assert refusal(429, error(code="insufficient_quota"), retry_after="2").retry_after_s is None
+    assert refusal(429, error(code="insufficient_quota"), retry_after="2").retry_after_s == 2.0
 
 
 def test_the_providers_word_on_retries():

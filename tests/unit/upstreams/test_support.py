@@ -247,6 +247,8 @@ PNG = Media(MediaKind.IMAGE, data=b"x", media_type="image/png")
         (Media(MediaKind.FILE, data=b"x", media_type="application/pdf"), OPENAI, True),
         (Media(MediaKind.FILE, url="https://a.example/x"), OPENAI, False),
         (Media(MediaKind.FILE, data=b"x", media_type="application/pdf"), VLLM, False),
+        (Media(MediaKind.FILE, url="https://a.example/x"), replace(OPENAI, files_by_url=True), True),
+        (Media(MediaKind.IMAGE, url="gs://bucket/x"), replace(OPENAI, media_schemes=frozenset({"gs"})), True),
     ],
 )
 def test_media(media, profile, taken):
@@ -267,6 +269,42 @@ def test_a_signature_goes_back_to_its_own_maker_alone():
         assert [(w.code, w.field) for w in found] == [
             (CONTENT_DROPPED, "conversation.messages[1].parts[0].signature")
         ]
+
+
+def test_signed_reasoning_goes_back_to_its_maker():
+    """Without a place for reasoning as such, too; what is not signed by it is dropped."""
+    signer = replace(OPENAI, signatures=True)
+    signed = said(Part(Reasoning("hm"), signature=b"s", origin=origin(signer, "m")), role=Role.ASSISTANT)
+    assert unsupported(asked("hi", signed, "go on"), signer, "m") == ()
+    fields = [w.field for w in unsupported(asked("hi", signed, "go on"), signer, "other")]
+    assert fields == [f"conversation.messages[1].parts[0].{name}" for name in ("signature", "reasoning")]
+
+
+def test_what_the_assistant_showed_goes_back_where_it_is_taken():
+    """A picture that it made is part of the history only there."""
+    call = asked("draw", said(PNG, role=Role.ASSISTANT), "go on")
+    assert [w.code for w in unsupported(call, OPENAI)] == [UNSUPPORTED_CONTENT]
+    assert unsupported(call, replace(OPENAI, spoken_media=True)) == ()
+    assert len(unsupported(call, replace(OPENAI, spoken_media=True, images_inline=False))) == 1
+
+
+def test_one_measure_of_reasoning():
+    """Where only one can be said, the budget is, and the effort is reported."""
+    both = ReasoningConfig(effort=ReasoningEffort.LOW, budget_tokens=9)
+    profile = replace(OPENAI, fields={**OPENAI.fields, "generation.reasoning.budget_tokens": "budget"})
+    call = asked(generation=Generation(reasoning=both))
+    assert unsupported(call, profile) == ()
+    one = replace(profile, effort_or_budget=True)
+    assert [w.field for w in unsupported(call, one)] == ["generation.reasoning.effort"]
+    assert unsupported(asked(generation=Generation(reasoning=replace(both, budget_tokens=None))), one) == ()
+
+
+def test_alternatives_to_the_chosen_tokens():
+    """Asking for them is reported where only the chosen tokens' probabilities are told."""
+    profile = replace(OPENAI, logprob_alternatives=False)
+    for number, fields in ((None, []), (0, []), (2, ["generation.top_logprobs"])):
+        found = unsupported(asked(generation=Generation(top_logprobs=number)), profile)
+        assert [w.field for w in found] == fields
 
 
 def test_media_from_a_tool():

@@ -5,7 +5,7 @@ A dialect gives a Reader, which makes events of documents; everything about byte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -87,16 +87,19 @@ class AnswerDecoder:
     """One answer: an event stream or one document, whichever came, whatever was asked for.
 
     `framing` is given for an answer that is known to be a stream in another form. Otherwise the first byte that says
-    something decides. `bare_json` lets JSON between the events of a stream count as an event.
+    something decides. `bare_json` lets JSON between the events of a stream count as an event. `at_end` appends what a
+    reader tells only once a stream has ended cleanly, where the protocol has no end signal of its own; it may raise.
     """
 
-    __slots__ = ("_bare_json", "_ended", "_fault", "_framing", "_limits", "_reader", "_start")
+    __slots__ = ("_at_end", "_bare_json", "_ended", "_fault", "_framing", "_limits", "_reader", "_start")
 
     def __init__(
-        self, reader: Reader, limits: BodyLimits, *, framing: Framing | None = None, bare_json: bool = False
-    ) -> None:
+        self, reader: Reader, limits: BodyLimits, *, framing: Framing | None = None, bare_json: bool = False,
+        at_end: Callable[[list[Event]], None] | None = None,
+    ) -> None:  # fmt: skip
         self._reader = reader
         self._limits = limits
+        self._at_end = at_end
         self._bare_json = bare_json
         self._framing: Framing | WholeFraming | None = framing
         if framing is not None:
@@ -191,6 +194,8 @@ class AnswerDecoder:
         if not (reader.ended or reader.complete):
             raise ServiceError(Reason.UPSTREAM_TRUNCATED, DETAILS[Reason.UPSTREAM_TRUNCATED])
         self._ended = True
+        if self._at_end is not None:
+            self._at_end(events)
 
     def _take_last(self, event: SseEvent, events: list[Event]) -> None:
         """An event without its end: it counts if it is whole, and is what a cut left over if it is not."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import msgspec
@@ -11,6 +12,8 @@ from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.upstreams.translation.faults import clean_text
 
 _DECODE = msgspec.json.Decoder().decode
+_LARGEST = 3.4e38
+"""The contract's field for a log probability is a 32-bit float."""
 
 
 def loose_json(data: bytes) -> object:
@@ -48,6 +51,13 @@ def as_list(value: object) -> list[Any]:
 def as_text(value: object) -> str:
     """The text, fit to be sent on; empty for anything else."""
     return clean_text(value) if isinstance(value, str) else ""
+
+
+def log_probability(value: object) -> float:
+    """A number that a 32-bit float can hold; what is none counts as impossible."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        return -_LARGEST
+    return float(max(-_LARGEST, min(_LARGEST, value)))
 
 
 def json_text(value: object) -> str:

@@ -1,4 +1,4 @@
-"""The dialect's errors in our vocabulary, whichever of its many forms they come in.
+"""Errors told as an `error` object, the form that OpenAI began with and many others took over, in our vocabulary.
 
 The words decide before the status does: a 429 may mean that money is used up, a 400 that the context is.
 """

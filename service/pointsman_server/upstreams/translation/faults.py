@@ -230,7 +230,7 @@ def provider_error(
     return ServiceError(
         reason,
         detail,
-        retry_after_s=None if reason is Reason.UPSTREAM_QUOTA_EXHAUSTED else retry_after,
+        retry_after_s=retry_after,
         upstream=UpstreamFault(
             http_status=upstream.http_status,
             stream_status=upstream.stream_status,

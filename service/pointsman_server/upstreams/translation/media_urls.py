@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
 _PRIVATE_NAMES = (
@@ -20,13 +21,18 @@ _INNER = tuple(
 )
 _NUMBER = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)\Z", re.ASCII)
 _NAME = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z", re.ASCII)
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]\Z", re.ASCII)
+"""What stands in a host's place in the address of an object store."""
 _FORBIDDEN = re.compile(r"[\s\\\x00-\x20\x7f]")
 _DATA = re.compile(r"data:[a-z0-9.+-]+/[a-z0-9.+*-]+(?:;[a-z0-9.=_+-]+)*,", re.ASCII | re.IGNORECASE)
 _MAX_URL = 8192
 
 
-def media_url_fault(url: str) -> str:
-    """Why an upstream must not be given this address; empty when it may."""
+def media_url_fault(url: str, schemes: Collection[str] = ("http", "https")) -> str:
+    """Why an upstream must not be given this address; empty when it may.
+
+    Beside http and https, `schemes` may hold those of object stores (gs, s3), in which no host stands.
+    """
     if url[:5].lower() == "data:":
         return "" if _DATA.match(url) else "must be data:TYPE/SUBTYPE;base64,..."
     if len(url) > _MAX_URL:
@@ -38,10 +44,14 @@ def media_url_fault(url: str) -> str:
         host, _ = parts.hostname or "", parts.port
     except ValueError:
         return "is not a URL"
-    if parts.scheme not in ("http", "https"):
-        return "must be an http, https or data URL"
+    if parts.scheme not in schemes:
+        return f"must be a URL of {', '.join(sorted(schemes))} or data"
     if "@" in parts.netloc:
         return "must not hold user information"
+    if parts.scheme not in ("http", "https"):
+        # No bucket's name ends like an address (both stores forbid it), and only an address could lead anywhere else.
+        named = _BUCKET.match(parts.netloc) and not _NUMBER.match(parts.netloc.rpartition(".")[2])
+        return "" if named else "does not name a bucket"
     # In brackets stands an address, or a form that no client should know.
     return _address_fault(host) if "[" in parts.netloc and "%" not in host else _host_fault(host)
 

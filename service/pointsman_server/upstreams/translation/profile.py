@@ -35,11 +35,18 @@ class Profile:
     """Values of the field of `generation.reasoning.mode`."""
     max_stop_sequences: int = 0
     """0: as many as the contract allows."""
+    logprob_alternatives: bool = True
+    """Without it, only the chosen tokens' probabilities are told."""
     images_by_url: bool = True
     images_inline: bool = True
     audio_by_url: bool = False
     audio_inline: bool = False
     files_inline: bool = False
+    files_by_url: bool = False
+    media_schemes: frozenset[str] = frozenset({"http", "https"})
+    """Of addresses that the provider fetches media from."""
+    spoken_media: bool = False
+    """Takes back what the assistant showed."""
     prompts: bool = False
     """Takes plain text to continue; without it, the text is sent as what a user says."""
     token_ids: bool = False
@@ -51,7 +58,10 @@ class Profile:
     allowed_tools_choice: bool = False
     """Without it, tools that are not allowed are left out."""
     reasoning_history: str = ""
-    """Where earlier reasoning goes in a message of the assistant; empty: it is dropped."""
+    """Where earlier reasoning goes in a message of the assistant; empty: it is dropped, but for what is signed and goes
+    back to its maker."""
+    effort_or_budget: bool = False
+    """Takes one of the two at a time; the budget is the finer word."""
     refusal_history: bool = False
     """Without it, an earlier refusal is sent as text."""
     signatures: bool = False

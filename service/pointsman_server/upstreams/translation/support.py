@@ -68,6 +68,8 @@ def effort_of(config: ReasoningConfig, fields: Mapping[str, str], profile: Profi
     """The wire's word for the effort, where there is one."""
     if config.effort is None or "generation.reasoning.effort" not in fields:
         return None
+    if profile.effort_or_budget and config.budget_tokens is not None:
+        return None
     return profile.efforts.get(config.effort)
 
 
@@ -111,6 +113,10 @@ def _generation(generation: Generation, fields: Mapping[str, str], profile: Prof
             yield _parameter(path)
     if generation.stop_sequences:
         yield from _stop(len(generation.stop_sequences), fields, profile)
+    alternatives = generation.top_logprobs and "generation.top_logprobs" in fields
+    if alternatives and not profile.logprob_alternatives:
+        text = "the provider tells the probabilities of the chosen tokens only"
+        yield Warning(UNSUPPORTED_PARAMETER, "generation.top_logprobs", text)
     if generation.logit_bias and "generation.logit_bias" not in fields:
         yield _parameter("generation.logit_bias")
     if generation.reasoning is not None:
@@ -217,21 +223,21 @@ def _message(path: str, message: Message, profile: Profile, model: str) -> Itera
             yield _dropped(f"{here}.signature", what)
         if part.citations and not profile.citation_history:
             yield _dropped(f"{here}.citations", "citations in the history")
-        yield from _part(here, part, profile, spoken=spoken)
+        yield from _part(here, part, profile, model, spoken=spoken)
 
 
-def _part(path: str, part: Part, profile: Profile, *, spoken: bool) -> Iterator[Warning]:
+def _part(path: str, part: Part, profile: Profile, model: str, *, spoken: bool) -> Iterator[Warning]:
     match content := part.content:
         case Text() | ToolCall() | Refusal():
             pass
         case Reasoning(text):
-            if text and not profile.reasoning_history:
+            if text and not (profile.reasoning_history or takes_signature(part, profile, model)):
                 yield _dropped(f"{path}.reasoning", "reasoning in the history")
         case ToolResult(parts=parts):
             if not all(_taken_from_tool(inner, profile) for inner in parts):
                 yield _ineligible(f"{path}.tool_result.parts", "anything but text from a tool")
         case Media(kind):
-            if spoken or not takes_media(content, profile):
+            if not takes_media(content, profile) or (spoken and not profile.spoken_media):
                 yield _ineligible(f"{path}.{kind.value}", f"this {kind.value}")
         case ProviderPart(dialect):
             if dialect != profile.dialect:
@@ -252,7 +258,7 @@ def takes_media(media: Media, profile: Profile) -> bool:
     """Whether the provider takes this image, audio or file in the way that it is given."""
     scheme = media.url.partition(":")[0].lower()
     inline = not media.url or scheme == "data"
-    if not inline and scheme not in ("http", "https"):
+    if not inline and scheme not in profile.media_schemes:
         return False
     match media.kind:
         case MediaKind.IMAGE:
@@ -260,7 +266,7 @@ def takes_media(media: Media, profile: Profile) -> bool:
         case MediaKind.AUDIO:
             return profile.audio_inline if inline else profile.audio_by_url
         case MediaKind.FILE:
-            return inline and profile.files_inline
+            return profile.files_inline if inline else profile.files_by_url
         case _:
             assert_never(media.kind)
 

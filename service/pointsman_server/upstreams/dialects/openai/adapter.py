@@ -7,10 +7,10 @@ from pointsman_server.errors import ServiceError
 from pointsman_server.transport.contract import Headers, HTTPRequest
 from pointsman_server.upstreams.contract import Decoder
 from pointsman_server.upstreams.dialects.openai.decoder import ChatReader
-from pointsman_server.upstreams.dialects.openai.refusal import read_refusal
 from pointsman_server.upstreams.dialects.openai.request import encode_body
 from pointsman_server.upstreams.provider import Settings
 from pointsman_server.upstreams.translation.decoding import AnswerDecoder
+from pointsman_server.upstreams.translation.error_objects import read_refusal
 from pointsman_server.upstreams.translation.options import caller_headers
 from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
 from pointsman_server.upstreams.translation.support import is_chat

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Iterator, Mapping
 from typing import Any
 
@@ -21,12 +20,12 @@ from pointsman_server.domain import (
 from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.upstreams.dialects.openai import chunk as wire
 from pointsman_server.upstreams.translation.decoding import Place
+from pointsman_server.upstreams.translation.documents import log_probability
 from pointsman_server.upstreams.translation.faults import bounded_word, clean_text, whole_number
 from pointsman_server.upstreams.translation.parts import PartNumbers, made_tool_id
 
 MAX_CANDIDATES = 128
 _LAST_SECOND = 253_402_300_799
-_MAX_LOGPROB = 3.4e38
 
 _FINISH: Mapping[str, FinishReason] = {
     "stop": FinishReason.STOP,
@@ -303,7 +302,7 @@ def _map_logprob(item: dict[str, Any]) -> TokenLogprob:
     token, raw = item.get("token"), item.get("bytes")
     return TokenLogprob(
         token=clean_text(token) if isinstance(token, str) else "",
-        logprob=_logprob(item.get("logprob")),
+        logprob=log_probability(item.get("logprob")),
         token_bytes=bytes(raw)
         if isinstance(raw, list) and all(type(b) is int and 0 <= b <= 255 for b in raw)
         else b"",
@@ -319,16 +318,11 @@ def _map_prompt_logprobs(value: dict[str, Any]) -> Iterator[TokenLogprob]:
         top = tops[position] if position < len(tops) and isinstance(tops[position], dict) else {}
         yield TokenLogprob(
             token=clean_text(token) if isinstance(token, str) else "",
-            logprob=_logprob(logprob),
-            top=tuple(TokenLogprob(clean_text(name), _logprob(number)) for name, number in top.items()),
+            logprob=log_probability(logprob),
+            top=tuple(
+                TokenLogprob(clean_text(name), log_probability(number)) for name, number in top.items()
+            ),
         )
-
-
-def _logprob(value: object) -> float:
-    """A number that a 32-bit float can hold; what is none counts as impossible."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-        return -_MAX_LOGPROB
-    return float(max(-_MAX_LOGPROB, min(_MAX_LOGPROB, value)))
 
 
 def _map_citations(annotations: object) -> Iterator[Citation]:

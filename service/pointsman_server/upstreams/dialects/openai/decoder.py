@@ -9,9 +9,9 @@ from pointsman_server.transport.contract import Headers
 from pointsman_server.transport.sse import SseEvent
 from pointsman_server.upstreams.dialects.openai.answer import AnswerEvents
 from pointsman_server.upstreams.dialects.openai.chunk import Chunk, read_chunk, read_plain
-from pointsman_server.upstreams.dialects.openai.refusal import answered_error, say
 from pointsman_server.upstreams.translation.decoding import Place
 from pointsman_server.upstreams.translation.documents import loose_json
+from pointsman_server.upstreams.translation.error_objects import answered_error, say
 from pointsman_server.upstreams.translation.faults import DETAILS, Said, bounded_word
 from pointsman_server.upstreams.translation.profile import Profile
 
