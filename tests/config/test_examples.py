@@ -1,4 +1,5 @@
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,17 @@ from pointsman_server.config.load import check_config
 from pointsman_server.upstreams.registry import PROVIDERS, backend_findings
 from pointsman_server.upstreams.translation.templates import template_fault
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "config").glob("*.yaml"))
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((ROOT / "examples" / "config").glob("*.yaml"))
+PRINTED = [
+    (page.stem, block)
+    for page in sorted((ROOT / "docs").glob("*.md"))
+    for block in re.findall(
+        r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    if re.search(r"^backends:", block, re.MULTILINE) and re.search(r"^models:", block, re.MULTILINE)
+]
+"""What the pages show as a whole: backends and the models on them."""
 MOUNTED = "/etc/pointsman/"
 HASH = "sha256:" + "0" * 64
 
@@ -23,7 +34,22 @@ def test_an_example_is_a_configuration_without_faults(example, tmp_path):
         (tmp_path / name).write_text(HASH)
     file = tmp_path / "pointsman.yaml"
     file.write_text(text, encoding="utf-8")
-    environment, out = {"OPENAI_API_KEY": "sk-for-this-test"}, io.StringIO()
+    check(file, {"OPENAI_API_KEY": "sk-for-this-test"})
+
+
+@pytest.mark.parametrize(
+    ("page", "block"), PRINTED, ids=[f"{page}-{n}" for n, (page, _) in enumerate(PRINTED)]
+)
+def test_what_a_page_shows_is_a_configuration_without_faults(page, block, tmp_path):
+    """Backends and models that the documentation prints can be served as they are, once their secrets are there."""
+    file = tmp_path / "pointsman.yaml"
+    file.write_text(block, encoding="utf-8")
+    check(file, dict.fromkeys(re.findall(r"env: ([A-Z][A-Z0-9_]+)", block), "for-this-test"))
+
+
+def check(file, environment):
+    """There is no fault in the file."""
+    out = io.StringIO()
     found = check_config(
         file,
         environment=environment,
@@ -38,3 +64,4 @@ def test_an_example_is_a_configuration_without_faults(example, tmp_path):
 def test_there_are_examples():
     """The folder has not moved away from under the test above."""
     assert len(EXAMPLES) >= 6
+    assert len(PRINTED) >= 2

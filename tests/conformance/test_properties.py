@@ -68,6 +68,7 @@ KEYS = (
     "tool_calls", "function", "name", "arguments", "finish_reason", "stop_reason", "logprobs", "refusal", "reasoning",
     "prompt_tokens", "prompt_tokens_details", "cached_tokens", "code", "type", "text", "annotations", "tokens",
     "token_logprobs", "top_logprobs", "bytes", "function_call", "service_tier", "reasoning_content", "url_citation",
+    "done", "done_reason", "thinking", "response", "created_at", "prompt_eval_count", "eval_count", "token", "logprob",
 )  # fmt: skip
 WORDS = st.sampled_from(["stop", "length", "tool_calls", "error", "abort", "content_filter", "hi", "{}", ""])
 SHAPED = st.recursive(
@@ -156,15 +157,21 @@ def test_bytes_of_any_kind(vendor: Vendor, pieces: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize("vendor", ONE_EACH, ids=lambda vendor: vendor.profile.dialect)
-@given(documents=st.lists(st.one_of(SHAPED, CHUNKS), max_size=3), stream=st.booleans())
+@given(
+    documents=st.lists(st.one_of(SHAPED, CHUNKS), max_size=3),
+    form=st.sampled_from(["events", "lines", "document"]),
+)
 @settings(max_examples=150, deadline=None)
-def test_json_of_any_kind(vendor: Vendor, documents: list[object], *, stream: bool) -> None:
+def test_json_of_any_kind(vendor: Vendor, documents: list[object], form: str) -> None:
     """Numbers out of range, NaN, lone surrogates and wrong types are borne, in streams and in documents."""
     texts = [json.dumps(document) for document in documents]
-    if stream:
-        decode_any(vendor, *(f"data: {text}\n\n".encode() for text in texts), b"data: [DONE]\n\n")
-    else:
-        decode_any(vendor, "".join(texts).encode())
+    match form:
+        case "events":
+            decode_any(vendor, *(f"data: {text}\n\n".encode() for text in texts), b"data: [DONE]\n\n")
+        case "lines":
+            decode_any(vendor, *(f"{text}\n".encode() for text in texts))
+        case _:
+            decode_any(vendor, "".join(texts).encode())
 
 
 @pytest.mark.parametrize("vendor", ONE_EACH, ids=lambda vendor: vendor.profile.dialect)

@@ -11,7 +11,7 @@ those whose default is this pod itself.
 */}}
 {{- define "pointsman.egressPorts" -}}
 {{- $ports := list -}}
-{{- $here := list "simulator" "vllm" "sglang" "llamacpp" "ollama" -}}
+{{- $here := list "simulator" "vllm" "sglang" "llamacpp" "ollama" "ollama_compatible" -}}
 {{- range dig "backends" dict .Values.config -}}
 {{- $url := coalesce (index . "proxy_url") (index . "url") -}}
 {{- if $url -}}

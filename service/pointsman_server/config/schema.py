@@ -363,7 +363,7 @@ class Backend(Section):
     """A place that runs models."""
 
     provider: str = Field(min_length=1, max_length=64)
-    """Which profile speaks to it: openai, vllm, sglang, llamacpp, ollama, openai_compatible or simulator."""
+    """Who or what serves there, as openai or vllm: a name from docs/providers.md."""
     url: str = Field(default="", pattern=r"^(https?://[^\s@?#]+)?$")
     """Base URL, as https://api.openai.com/v1; the profile's own default without it."""
     api_version: str = Field(default="", max_length=64, pattern=r"^[A-Za-z0-9._-]*$")

@@ -12,7 +12,7 @@ from pointsman_server.transport.aiohttp_transport import AiohttpTransport
 from pointsman_server.transport.contract import BodyLimits, Transport, TransportOptions
 from pointsman_server.upstreams.contract import Upstream
 from pointsman_server.upstreams.credentials import build_credentials
-from pointsman_server.upstreams.dialects import openai, simulator
+from pointsman_server.upstreams.dialects import ollama, openai, simulator
 from pointsman_server.upstreams.http import HttpUpstream
 from pointsman_server.upstreams.provider import Provider, Settings
 from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
@@ -22,7 +22,8 @@ PROVIDERS: Mapping[str, Provider] = {
     "vllm": openai.VLLM,
     "sglang": openai.SGLANG,
     "llamacpp": openai.LLAMACPP,
-    "ollama": openai.OLLAMA,
+    "ollama": ollama.OLLAMA,
+    "ollama_compatible": openai.OLLAMA_COMPATIBLE,
     "openai_compatible": openai.OPENAI_COMPATIBLE,
     "simulator": simulator.SIMULATOR,
 }

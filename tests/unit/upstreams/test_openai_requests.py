@@ -40,7 +40,7 @@ from pointsman_server.domain import (
 from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.upstreams.dialects.openai.profiles import (
     LLAMACPP,
-    OLLAMA,
+    OLLAMA_COMPATIBLE,
     OPENAI,
     OPENAI_COMPATIBLE,
     SGLANG,
@@ -160,8 +160,8 @@ def test_tool_choices():
     assert choice(VLLM, required, "a") == (named, both)
     assert choice(VLLM, auto, "a") == ("auto", ["a"])
     assert choice(LLAMACPP, required, "a") == ("required", ["a"])
-    assert choice(OLLAMA, none) == (None, [])
-    assert choice(OLLAMA, None, "b") == (None, ["b"])
+    assert choice(OLLAMA_COMPATIBLE, none) == (None, [])
+    assert choice(OLLAMA_COMPATIBLE, None, "b") == (None, ["b"])
 
 
 def test_tools():
@@ -312,13 +312,18 @@ def test_what_the_router_writes_is_not_the_callers(text, path):
     assert [fault.path for fault in raised.value.fields] == [f"provider_options[openai].body_json{path}"]
 
 
-def test_an_object_that_the_contract_fills_is_not_merged():
-    """A field that leads into an object is free until the call itself uses the object."""
-    extra = {"openai": ProviderOptions('{"chat_template_kwargs": {"x": 1}}')}
+def test_an_object_that_the_contract_fills_takes_more_but_nothing_anew():
+    """A field that leads into an object leaves its other members free; its own is free until the call uses it."""
     thinking = Generation(reasoning=ReasoningConfig(mode=ReasoningMode.ENABLED))
-    assert body(VLLM, asked(provider_options=extra))["chat_template_kwargs"] == {"x": 1}
-    with pytest.raises(ServiceError):
-        body(VLLM, asked(provider_options=extra, generation=thinking))
+    more = {"openai": ProviderOptions('{"chat_template_kwargs": {"x": 1}}')}
+    assert body(VLLM, asked(provider_options=more))["chat_template_kwargs"] == {"x": 1}
+    both = body(VLLM, asked(provider_options=more, generation=thinking))
+    assert both["chat_template_kwargs"] == {"enable_thinking": True, "x": 1}
+    again = {"openai": ProviderOptions('{"chat_template_kwargs": {"enable_thinking": false}}')}
+    assert body(VLLM, asked(provider_options=again))["chat_template_kwargs"] == {"enable_thinking": False}
+    for clash in (again, {"openai": ProviderOptions('{"chat_template_kwargs": 1}')}):
+        with pytest.raises(ServiceError):
+            body(VLLM, asked(provider_options=clash, generation=thinking))
 
 
 def test_headers():

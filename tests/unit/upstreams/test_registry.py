@@ -58,7 +58,7 @@ def test_http_backends(provider):
         timeouts=schema.Timeouts(connect_s=1.5),
     )
     assert isinstance(upstream, HttpUpstream)
-    assert upstream.adapter.request(attempt()).url == "http://own.example/v1/chat/completions"
+    assert upstream.adapter.request(attempt()).url.startswith("http://own.example/v1/")
     assert upstream.transport.options.connect_timeout_s == 1.5
     assert upstream.transport.options.limits.event_bytes == upstream.limits.event_bytes == 2048
     assert upstream.credentials is None

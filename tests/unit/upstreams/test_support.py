@@ -43,7 +43,7 @@ from pointsman_server.domain import (
 from pointsman_server.routing.router import INELIGIBLE
 from pointsman_server.upstreams.dialects.openai.profiles import (
     LLAMACPP,
-    OLLAMA,
+    OLLAMA_COMPATIBLE,
     OPENAI,
     OPENAI_COMPATIBLE,
     SGLANG,
@@ -199,7 +199,7 @@ def test_choices_that_can_be_said_without_a_field():
         (ToolChoiceMode.REQUIRED, ["tool_choice.mode"]),
     ):
         call = asked(tools=(TOOL,), tool_choice=ToolChoice(mode))
-        assert [w.field for w in unsupported(call, OLLAMA)] == fields
+        assert [w.field for w in unsupported(call, OLLAMA_COMPATIBLE)] == fields
 
 
 def test_without_tools_a_forced_call_is_senseless():
@@ -215,7 +215,7 @@ def test_prompts_and_tokens():
     prompt, tokens = Call("m", Prompt("once")), Call("m", TokenIds((1, 2)))
     assert [(w.code, w.field) for w in unsupported(prompt, OPENAI)] == [(UNSUPPORTED_PARAMETER, "prompt")]
     assert [(w.code, w.field) for w in unsupported(tokens, OPENAI)] == [(UNSUPPORTED_CONTENT, "token_ids")]
-    assert [w.code for w in unsupported(tokens, OLLAMA)] == [UNSUPPORTED_CONTENT]
+    assert [w.code for w in unsupported(tokens, OLLAMA_COMPATIBLE)] == [UNSUPPORTED_CONTENT]
     for profile in (VLLM, SGLANG, LLAMACPP):
         assert unsupported(prompt, profile) == unsupported(tokens, profile) == ()
 
@@ -236,9 +236,9 @@ PNG = Media(MediaKind.IMAGE, data=b"x", media_type="image/png")
 @pytest.mark.parametrize(
     ("media", "profile", "taken"),
     [
-        (PNG, OLLAMA, True),
-        (Media(MediaKind.IMAGE, url="https://a.example/x"), OLLAMA, False),
-        (Media(MediaKind.IMAGE, url="data:image/png;base64,eA=="), OLLAMA, True),
+        (PNG, OLLAMA_COMPATIBLE, True),
+        (Media(MediaKind.IMAGE, url="https://a.example/x"), OLLAMA_COMPATIBLE, False),
+        (Media(MediaKind.IMAGE, url="data:image/png;base64,eA=="), OLLAMA_COMPATIBLE, True),
         (Media(MediaKind.IMAGE, url="https://a.example/x"), OPENAI, True),
         (Media(MediaKind.IMAGE, url="gs://bucket/x"), OPENAI, False),
         (Media(MediaKind.AUDIO, url="https://a.example/x"), OPENAI, False),

@@ -20,20 +20,32 @@ def add_fields(
     """Merge the caller's fields into the body. Raises ServiceError INVALID_REQUEST for one that is not free.
 
     Not free is what the body holds already, what the profile's `fields` name at its top level, and `own`: what routes,
-    bounds, or decides how the answer is read, whatever the profile. `tools` are appended where the profile takes any.
+    bounds, or decides how the answer is read, whatever the profile; a dot leads into an object. `tools` are appended
+    where the profile takes any. An object that the contract's fields lead into takes members that are not there.
     """
     options = call.provider_options.get(profile.dialect)
     if options is None or not options.body_json:
         return
     path = f"provider_options[{profile.dialect}].body_json"
-    taken = {name for name in fields.values() if "." not in name}.union(own)
+    names = {*fields.values(), *own}
+    taken = {name for name in names if "." not in name}
+    objects = {name.partition(".")[0] for name in names} - taken
     for name, value in members(options.body_json, path).items():
         if name == "tools" and "tools" in fields:
             body["tools"] = [*body.get("tools", ()), *_tools(value, f"{path}.tools")]
-        elif name in taken or name in body:
-            raise invalid(f"{path}.{name}", "is written by the router; use the contract's own field")
+        elif name in objects:
+            inner = body.setdefault(name, {})
+            for member, inside in members(bytes(value), f"{path}.{name}").items():
+                _check_free(member in inner or f"{name}.{member}" in own, f"{path}.{name}.{member}")
+                inner[member] = inside
         else:
+            _check_free(name in taken or name in body, f"{path}.{name}")
             body[name] = value
+
+
+def _check_free(taken: bool, path: str) -> None:
+    if taken:
+        raise invalid(path, "is written by the router; use the contract's own field")
 
 
 def caller_headers(call: Call, profile: Profile) -> Mapping[str, str]:

@@ -49,10 +49,20 @@ class Profile:
     """Takes back what the assistant showed."""
     prompts: bool = False
     """Takes plain text to continue; without it, the text is sent as what a user says."""
+    prompt_names: Mapping[str, str] = field(default_factory=dict)
+    """Fields that have another name where a prompt or tokens are continued."""
+    prompt_lacks: tuple[str, ...] = (
+        "tools", "tool_choice", "generation.reasoning", "generation.verbosity", "output_format.json",
+    )  # fmt: skip
+    """Beginnings of the fields that only a conversation has."""
     token_ids: bool = False
     """Takes tokens to continue."""
     developer_role: bool = False
     """Without it, the words of a developer are sent as the system's."""
+    speaker_names: bool = True
+    """Takes the name of who speaks; without it the name is dropped."""
+    image_detail: bool = True
+    """Takes how closely an image is to be looked at."""
     named_tool_choice: bool = True
     """Without it, one forced tool is offered alone and some call is required."""
     allowed_tools_choice: bool = False
@@ -86,9 +96,9 @@ class Profile:
     def prompt_fields(self) -> Mapping[str, str]:
         """`fields` where a prompt or tokens are continued: nothing that only a conversation has."""
         return {
-            path: _PROMPT_NAMES.get(path, name)
+            path: self.prompt_names.get(path, name)
             for path, name in self.fields.items()
-            if not path.startswith(_CONVERSATION_ONLY)
+            if not path.startswith(self.prompt_lacks)
         }
 
     def without(self, paths: Iterable[str]) -> Profile:
@@ -100,9 +110,3 @@ class Profile:
             if not any(path == drop or path.startswith(f"{drop}.") for drop in dropped)
         }
         return self if len(kept) == len(self.fields) else replace(self, fields=kept)
-
-
-_CONVERSATION_ONLY = (
-    "tools", "tool_choice", "generation.reasoning", "generation.verbosity", "output_format.json",
-)  # fmt: skip
-_PROMPT_NAMES = {"generation.max_output_tokens": "max_tokens", "generation.top_logprobs": "logprobs"}

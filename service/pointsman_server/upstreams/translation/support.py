@@ -94,7 +94,7 @@ def unsupported(call: Call, profile: Profile, model: str = "") -> tuple[Warning,
     match call.input:
         case Conversation(messages):
             for position, message in enumerate(messages):
-                if not _is_plain(message):
+                if not _is_plain(message) or message.name:
                     found.extend(_message(f"conversation.messages[{position}]", message, profile, model))
         case Prompt() if not profile.prompts:
             found.append(Warning(UNSUPPORTED_PARAMETER, "prompt", "sent as what one user says"))
@@ -216,6 +216,8 @@ def takes_signature(part: Part, profile: Profile, model: str) -> bool:
 
 def _message(path: str, message: Message, profile: Profile, model: str) -> Iterator[Warning]:
     spoken = message.role is Role.ASSISTANT
+    if message.name and not profile.speaker_names:
+        yield _dropped(f"{path}.name", "names of speakers")
     for position, part in enumerate(message.parts):
         here = f"{path}.parts[{position}]"
         if part.signature and not takes_signature(part, profile, model):
@@ -239,6 +241,8 @@ def _part(path: str, part: Part, profile: Profile, model: str, *, spoken: bool) 
         case Media(kind):
             if not takes_media(content, profile) or (spoken and not profile.spoken_media):
                 yield _ineligible(f"{path}.{kind.value}", f"this {kind.value}")
+            elif content.detail is not None and not profile.image_detail:
+                yield _parameter(f"{path}.{kind.value}.detail")
         case ProviderPart(dialect):
             if dialect != profile.dialect:
                 here, what = f"{path}.provider_part", f"parts of the dialect {dialect}"

@@ -9,7 +9,7 @@ from pointsman_server.errors import FieldFault, Reason, ServiceError
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def members(text: str, path: str) -> dict[str, msgspec.Raw]:
+def members(text: str | bytes, path: str) -> dict[str, msgspec.Raw]:
     """The object's members, values unread. Raises ServiceError INVALID_REQUEST with the path."""
     try:
         return _OBJECT.decode(text)

@@ -39,6 +39,11 @@ _SAMPLING: Mapping[str, str] = {
     "generation.min_p": "min_p",
     "generation.repetition_penalty": "repetition_penalty",
 }
+_COMPLETIONS: Mapping[str, str] = {
+    "generation.max_output_tokens": "max_tokens",
+    "generation.top_logprobs": "logprobs",
+}
+"""Of completions, where they differ from chat."""
 _EFFORT: Mapping[str, str] = {"generation.reasoning.effort": "reasoning_effort"}
 _THINKING: Mapping[str, str] = {"generation.reasoning.mode": "chat_template_kwargs.enable_thinking"}
 _THREE_EFFORTS: Mapping[ReasoningEffort, str] = {
@@ -104,6 +109,7 @@ VLLM = Profile(
     audio_by_url=True,
     audio_inline=True,
     prompts=True,
+    prompt_names=_COMPLETIONS,
     token_ids=True,
     reasoning_history="reasoning",
     caller_headers=frozenset({"x-request-id", "x-session-id", "x-data-parallel-rank"}),
@@ -127,6 +133,7 @@ SGLANG = Profile(
     modes=_SWITCH,
     audio_by_url=True,
     prompts=True,
+    prompt_names=_COMPLETIONS,
     token_ids=True,
     reasoning_history="reasoning_content",
 )
@@ -150,14 +157,15 @@ LLAMACPP = Profile(
     modes=_SWITCH,
     audio_inline=True,
     prompts=True,
+    prompt_names=_COMPLETIONS,
     token_ids=True,
     named_tool_choice=False,
     reasoning_history="reasoning_content",
     unary_upstream=UnaryUpstream.STREAM,
 )
 
-OLLAMA = Profile(
-    provider="ollama",
+OLLAMA_COMPATIBLE = Profile(
+    provider="ollama_compatible",
     dialect="openai",
     default_url="http://127.0.0.1:11434/v1",
     fields={**_SHARED, **_EFFORT, "generation.reasoning.mode": "reasoning_effort"},
@@ -165,6 +173,7 @@ OLLAMA = Profile(
     modes=_OFF,
     images_by_url=False,
     prompts=True,
+    prompt_names=_COMPLETIONS,
 )
 
 OPENAI_COMPATIBLE = Profile(
@@ -174,4 +183,5 @@ OPENAI_COMPATIBLE = Profile(
     fields={**_SHARED, **_CHOICES, **_EFFORT, "end_user_id": "user"},
     efforts=_THREE_EFFORTS,
     prompts=True,
+    prompt_names=_COMPLETIONS,
 )

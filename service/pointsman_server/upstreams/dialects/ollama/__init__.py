@@ -1,0 +1,7 @@
+"""Ollama's own API: /api/chat for conversations, /api/generate for prompts."""
+
+from pointsman_server.upstreams.dialects.ollama import profiles
+from pointsman_server.upstreams.dialects.ollama.adapter import OllamaAdapter
+from pointsman_server.upstreams.provider import Provider
+
+OLLAMA = Provider(profiles.OLLAMA, OllamaAdapter)
