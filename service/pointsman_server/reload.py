@@ -85,7 +85,7 @@ class Reloader:
 
 def needs_restart(old: Config, new: Config) -> list[str]:
     """Sections whose change takes effect only with the next start."""
-    kept = {"max_calls", "max_coalesce_s", "drain"}
+    kept = {"max_batch_concurrency", "max_batch_items", "max_calls", "max_coalesce_s", "drain"}
     found = []
     for name in ("server", "admin", "ops", "telemetry"):
         before, after = getattr(old, name).model_dump(), getattr(new, name).model_dump()

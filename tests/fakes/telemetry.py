@@ -36,6 +36,7 @@ class FakeTelemetry:
 
     calls: list[CallRecord] = field(default_factory=list)
     attempts: list[AttemptRecord] = field(default_factory=list)
+    items: list[tuple[int, CallRecord]] = field(default_factory=list)
     events: list[tuple[str, dict[str, str | float | bool | None]]] = field(default_factory=list)
     started: int = 0
 
@@ -47,6 +48,10 @@ class FakeTelemetry:
     def call_ended(self, record: CallRecord) -> None:
         """Remember it."""
         self.calls.append(record)
+
+    def item_ended(self, record: CallRecord, index: int) -> None:
+        """Remember it."""
+        self.items.append((index, record))
 
     def start_attempt(self, parent: Span, attempt: Attempt) -> Span:
         """A span of no trace."""

@@ -78,14 +78,13 @@ async def test_caller_fixes_the_merge_window(serve):
     assert dispatch.dispatched[0].pauses == 2
 
 
-@pytest.mark.parametrize("method", ["CountTokens", "Embed", "BatchGenerate"])
+@pytest.mark.parametrize("method", ["CountTokens", "Embed"])
 async def test_missing_rpcs_say_so(serving, method):
     """An RPC that is not there yet is UNIMPLEMENTED with our details, not a traceback."""
     stub = await serving.inference()
     kinds = {
         "CountTokens": pb.CountTokensRequest,
         "Embed": pb.EmbedRequest,
-        "BatchGenerate": pb.BatchGenerateRequest,
     }
     refused = await refusal(getattr(stub, method)(kinds[method]()))
     assert refused.info.reason == "NOT_IMPLEMENTED"

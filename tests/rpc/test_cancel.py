@@ -40,6 +40,8 @@ async def test_between_two_frames(serve, caplog):
     serving = await serve(dispatch=FakeDispatch([[text("a")], Wait()]))
     call = (await serving.inference()).StreamGenerate(PROMPT)
     await call.read()
+    # Its caller may read a message before the server learns that it was sent.
+    await until(lambda: [running.messages_sent for running in serving.server.calls._running] == [1])
     call.cancel()
     await assert_gone(serving, caplog)
     assert serving.telemetry.calls[0].messages_sent == 1

@@ -9,10 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pointsman.aio import AsyncClient, AsyncStream
+    from pointsman.aio import AsyncBatch, AsyncClient, AsyncStream
     from pointsman.answer import Candidate, Cost, FinishReason, Generation, Model, ToolCall, Usage
+    from pointsman.batch import BatchResult, BatchSummary
     from pointsman.channel import TlsConfig
-    from pointsman.client import Client, Stream
+    from pointsman.client import Batch, Client, Stream
     from pointsman.conversation import assistant, audio, developer, file, image, system, tool_result, user
     from pointsman.errors import (
         Cancelled,
@@ -43,8 +44,12 @@ if TYPE_CHECKING:
     from pointsman.version import __version__
 
 __all__ = [
+    "AsyncBatch",
     "AsyncClient",
     "AsyncStream",
+    "Batch",
+    "BatchResult",
+    "BatchSummary",
     "Cancelled",
     "Candidate",
     "Client",
@@ -91,10 +96,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "pointsman.aio": ("AsyncClient", "AsyncStream"),
+    "pointsman.aio": ("AsyncBatch", "AsyncClient", "AsyncStream"),
     "pointsman.answer": ("Candidate", "Cost", "FinishReason", "Generation", "Model", "ToolCall", "Usage"),
+    "pointsman.batch": ("BatchResult", "BatchSummary"),
     "pointsman.channel": ("TlsConfig",),
-    "pointsman.client": ("Client", "Stream"),
+    "pointsman.client": ("Batch", "Client", "Stream"),
     "pointsman.conversation": (
         "assistant",
         "audio",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 
 from pointsman import v1
 from pointsman.answer import Generation, Model
+from pointsman.batch import BatchBooks, BatchResult, BatchSummary, batch_request
 from pointsman.call import INFERENCE, MODELS, Metadata, PreparedCall
 from pointsman.channel import Connection
 from pointsman.conversation import Input
@@ -81,6 +82,40 @@ class AsyncClient(ClientCore[grpc.aio.Channel]):
             return call, _start(call, v1.InferenceServiceStub(self.channel).StreamGenerate, asked)
 
         return AsyncStream(start, asked)
+
+    def batch(
+        self,
+        questions: Iterable[Input | v1.GenerateRequest] | Mapping[str, Input | v1.GenerateRequest],
+        *,
+        model: str = "",
+        max_concurrency: int = 0,
+        fail_fast: bool = False,
+        timeout_s: float | None = None,
+        request_id: str = "",
+        metadata: Metadata = (),
+        **params: Unpack[GenerateParams],
+    ) -> AsyncBatch:
+        """Answers to many questions, in the order in which they are ready; leaving early cancels the rest.
+
+        A mapping names its questions. `max_concurrency` 0 leaves it to the server; `fail_fast` gives up the rest when
+        one fails.
+        """
+        asked = batch_request(
+            questions, model=model, max_concurrency=max_concurrency, fail_fast=fail_fast, params=params
+        )
+
+        def start() -> tuple[PreparedCall, Any]:
+            call = self._caller.prepare(
+                INFERENCE,
+                "BatchGenerate",
+                model=model,
+                timeout_s=timeout_s,
+                request_id=request_id,
+                metadata=metadata,
+            )
+            return call, _start(call, v1.InferenceServiceStub(self.channel).BatchGenerate, asked)
+
+        return AsyncBatch(start)
 
     async def models(self, *, full: bool = False, timeout_s: float | None = None) -> list[Model]:
         """Every model that this caller may use; `full` tells capabilities, limits and prices too."""
@@ -213,3 +248,58 @@ class AsyncStream:
     def request_id(self) -> str:
         """The call's id, for whoever runs the server."""
         return self._entered()[0].request_id
+
+
+class AsyncBatch:
+    """A batch under way: an asynchronous iterator of results between `async with` and its end."""
+
+    def __init__(self, start: Callable[[], tuple[PreparedCall, Any]]) -> None:
+        self._start = start
+        self._books = BatchBooks()
+        self._running: tuple[PreparedCall, Any] | None = None
+        self._messages: Any = None
+        self._ended = False
+
+    async def __aenter__(self) -> Self:
+        if self._running is not None:
+            raise RuntimeError("a batch can be entered once: ask the client for another")
+        self._running = self._start()
+        self._messages = aiter(self._running[1])
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        call, rpc = self._entered()
+        rpc.cancel()
+        await self._messages.aclose()
+        call.span.end(error)
+
+    def _entered(self) -> tuple[PreparedCall, Any]:
+        if self._running is None:
+            raise RuntimeError("a batch begins with `async with`: async with client.batch(...) as results")
+        return self._running
+
+    def __aiter__(self) -> AsyncIterator[BatchResult]:
+        return self
+
+    async def __anext__(self) -> BatchResult:
+        call, _ = self._entered()
+        while not self._ended:
+            try:
+                message = await anext(self._messages)
+            except StopAsyncIteration:
+                self._ended = True
+                self._books.check_complete(call.request_id)
+            except grpc.aio.AioRpcError as error:
+                self._ended = True
+                raise call.failed(error) from error
+            else:
+                if (result := self._books.take(message, call.request_id)) is not None:
+                    return result
+        raise StopAsyncIteration
+
+    @property
+    def summary(self) -> BatchSummary | None:
+        """How many succeeded and failed, and their tokens; None until all results have come."""
+        return self._books.summary

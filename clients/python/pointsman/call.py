@@ -52,7 +52,7 @@ class Caller:
     ) -> PreparedCall:
         """Starts the call's span; whoever asks must end it."""
         known_id = check_request_id(request_id) if request_id else uuid.uuid4().hex
-        default = self.stream_timeout_s if method == "StreamGenerate" else self.timeout_s
+        default = self.stream_timeout_s if method in ("StreamGenerate", "BatchGenerate") else self.timeout_s
         own = {"x-request-id": known_id}
         if self.api_key is not None:
             own["authorization"] = f"Bearer {read_key(self.api_key)}"

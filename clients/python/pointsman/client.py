@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack, cast
 
@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 
 from pointsman import v1
 from pointsman.answer import Generation, Model
+from pointsman.batch import BatchBooks, BatchResult, BatchSummary, batch_request
 from pointsman.call import INFERENCE, MODELS, Metadata, PreparedCall
 from pointsman.channel import Connection
 from pointsman.conversation import Input
@@ -82,6 +83,40 @@ class Client(ClientCore[grpc.Channel]):
             return call, _start(call, v1.InferenceServiceStub(self.channel).StreamGenerate, asked)
 
         return Stream(start, asked)
+
+    def batch(
+        self,
+        questions: Iterable[Input | v1.GenerateRequest] | Mapping[str, Input | v1.GenerateRequest],
+        *,
+        model: str = "",
+        max_concurrency: int = 0,
+        fail_fast: bool = False,
+        timeout_s: float | None = None,
+        request_id: str = "",
+        metadata: Metadata = (),
+        **params: Unpack[GenerateParams],
+    ) -> Batch:
+        """Answers to many questions, in the order in which they are ready; leaving early cancels the rest.
+
+        A mapping names its questions. `max_concurrency` 0 leaves it to the server; `fail_fast` gives up the rest when
+        one fails.
+        """
+        asked = batch_request(
+            questions, model=model, max_concurrency=max_concurrency, fail_fast=fail_fast, params=params
+        )
+
+        def start() -> tuple[PreparedCall, Any]:
+            call = self._caller.prepare(
+                INFERENCE,
+                "BatchGenerate",
+                model=model,
+                timeout_s=timeout_s,
+                request_id=request_id,
+                metadata=metadata,
+            )
+            return call, _start(call, v1.InferenceServiceStub(self.channel).BatchGenerate, asked)
+
+        return Batch(start)
 
     def models(self, *, full: bool = False, timeout_s: float | None = None) -> list[Model]:
         """Every model that this caller may use; `full` tells capabilities, limits and prices too."""
@@ -204,3 +239,55 @@ class Stream:
     def request_id(self) -> str:
         """The call's id, for whoever runs the server."""
         return self._entered()[0].request_id
+
+
+class Batch:
+    """A batch under way: an iterator of results between `with` and its end."""
+
+    def __init__(self, start: Callable[[], tuple[PreparedCall, Any]]) -> None:
+        self._start = start
+        self._books = BatchBooks()
+        self._running: tuple[PreparedCall, Any] | None = None
+        self._ended = False
+
+    def __enter__(self) -> Self:
+        if self._running is not None:
+            raise RuntimeError("a batch can be entered once: ask the client for another")
+        self._running = self._start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        call, rpc = self._entered()
+        rpc.cancel()
+        call.span.end(error)
+
+    def _entered(self) -> tuple[PreparedCall, Any]:
+        if self._running is None:
+            raise RuntimeError("a batch begins with `with`: with client.batch(...) as results")
+        return self._running
+
+    def __iter__(self) -> Iterator[BatchResult]:
+        return self
+
+    def __next__(self) -> BatchResult:
+        call, rpc = self._entered()
+        while not self._ended:
+            try:
+                message = next(rpc)
+            except StopIteration:
+                self._ended = True
+                self._books.check_complete(call.request_id)
+            except grpc.RpcError as error:
+                self._ended = True
+                raise call.failed(cast(FailedCall, error)) from error
+            else:
+                if (result := self._books.take(message, call.request_id)) is not None:
+                    return result
+        raise StopIteration
+
+    @property
+    def summary(self) -> BatchSummary | None:
+        """How many succeeded and failed, and their tokens; None until all results have come."""
+        return self._books.summary

@@ -44,6 +44,17 @@ def restore(call: FailedCall, request_id: str = "", *, content_delivered: bool =
     return class_of(details.reason, details.code)(message, details)
 
 
+def restore_status(status: status_pb2.Status, request_id: str = "") -> PointsmanError:
+    """The exception for a status that came inside a message, as those of a batch's items do."""
+    found = _Unpacked(status.SerializeToString())
+    code = _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
+    details = found.details(code, request_id, content_delivered=False)
+    return class_of(details.reason, code)(status.message or "no message", details)
+
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
 class _Unpacked:
     """The details of one status; what cannot be read counts as not sent."""
 

@@ -103,6 +103,10 @@ class Server(Section):
     """A larger request is REQUEST_TOO_LARGE. The transport itself refuses above 20 MiB."""
     max_calls: int = Field(default=4096, ge=1, le=1_000_000)
     """Calls at once in the whole process; one more is ROUTER_OVERLOADED. Health and reflection are not counted."""
+    max_batch_items: int = Field(default=1000, ge=1, le=100_000)
+    """Items of one BatchGenerate at most."""
+    max_batch_concurrency: int = Field(default=32, ge=1, le=100_000)
+    """Items of one BatchGenerate that run at once at most; each counts as a call under max_calls."""
     max_coalesce_s: Annotated[float, Field(ge=0, le=1)] = 0.25
     """The longest window in which a loaded server merges deltas of a stream when the caller leaves it open;
     0 turns that off."""

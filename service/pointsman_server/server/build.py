@@ -14,6 +14,7 @@ from grpc_channelz.v1.channelz import aio as channelz  # type: ignore[import-unt
 from pointsman_server.clock import Clock, Watchdog
 from pointsman_server.config.schema import AuthMode, Config
 from pointsman_server.errors import Reason, ServiceError
+from pointsman_server.server import batch
 from pointsman_server.server.admin import ADMIN, AdminServicer, Operators
 from pointsman_server.server.boundary import Boundary, Nonces
 from pointsman_server.server.calls import Calls
@@ -154,6 +155,8 @@ def limits_of(config: Config) -> Limits:
         stream_default_s=deadlines.stream_default_s,
         maximum_s=deadlines.maximum_s,
         max_request_bytes=config.server.max_request_bytes,
+        max_batch_items=config.server.max_batch_items,
+        max_batch_concurrency=config.server.max_batch_concurrency,
     )
 
 
@@ -162,11 +165,11 @@ def build_public(
 ) -> RpcServer:
     """InferenceService, ModelService, health and, if wanted, reflection; not listening yet."""
     pacing = Pacing(load, config.server.max_coalesce_s)
-    methods = (
-        *InferenceServicer(parts.admission, parts.dispatch, pacing, parts.clock).methods(),
-        *ModelServicer(parts.catalog).methods(),
-    )
     around = _surroundings(config, parts.authenticator, parts.telemetry, parts.clock)
+    shared = batch.Surroundings(
+        parts.admission, parts.dispatch, parts.telemetry, parts.clock, around.next_nonce
+    )
+    methods = (*InferenceServicer(shared, pacing).methods(), *ModelServicer(parts.catalog).methods())
     around.by_certificate = config.auth.effective_mode is AuthMode.MTLS
     health = Health((INFERENCE, MODELS))
     reflected = (INFERENCE, MODELS, HEALTH) if config.server.reflection else ()

@@ -48,6 +48,8 @@ class Method:
     handle: Handle_
     """Returns the reply; of a stream, writes with `rpc.write` and returns None."""
     stream: bool = False
+    batch: bool = False
+    """Whether its answers are those of items, which leave records of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Limits:
     stream_default_s: float
     maximum_s: float
     max_request_bytes: int
+    max_batch_items: int = 1000
+    max_batch_concurrency: int = 32
     stuck_s: float = 10.0
     """A caller that does not read for this long after its deadline gets no status any more."""
 
@@ -111,6 +115,11 @@ class Rpc:
         self._timer: Handle | None = None
         self._stop: ServiceError | None = None
         self._stopped = self._writing = self._running = self._broken = False
+
+    @property
+    def limits(self) -> Limits:
+        """The bounds in force."""
+        return self._around.limits
 
     def authenticate(self, identities: tuple[str, ...] = ()) -> None:
         """Find out who calls; a refusal is kept for the handler to tell."""
@@ -300,6 +309,7 @@ class Rpc:
                 report=report,
                 request_bytes=self.request_bytes,
                 messages_sent=self.messages_sent,
+                batch=self._method.batch,
                 cause=failure.__cause__ if failure is not None else None,
             )
         )

@@ -7,12 +7,12 @@ from typing import NoReturn
 
 from pointsman import v1 as pb
 from pointsman.v1 import inference_service_pb2
-from pointsman_server.clock import Clock
 from pointsman_server.domain import Call
 from pointsman_server.errors import Reason, ServiceError
+from pointsman_server.server import batch
 from pointsman_server.server.codec import decode_call, encode_answer
 from pointsman_server.server.codec.answer import Identity
-from pointsman_server.server.collaborators import Admission, Dispatch, Dispatched
+from pointsman_server.server.collaborators import Dispatched
 from pointsman_server.server.frames import StreamEncoder
 from pointsman_server.server.pacing import Pacing
 from pointsman_server.server.rpc import Method, Rpc
@@ -28,11 +28,12 @@ async def not_implemented(_request: object, rpc: Rpc) -> NoReturn:
 class InferenceServicer:
     """Answers calls."""
 
-    def __init__(self, admission: Admission, dispatch: Dispatch, pacing: Pacing, clock: Clock) -> None:
-        self._admission = admission
-        self._dispatch = dispatch
+    def __init__(self, around: batch.Surroundings, pacing: Pacing) -> None:
+        self._around = around
+        self._admission = around.admission
+        self._dispatch = around.dispatch
         self._pacing = pacing
-        self._clock = clock
+        self._clock = around.clock
 
     def methods(self) -> Sequence[Method]:
         """All RPCs of the service."""
@@ -50,8 +51,9 @@ class InferenceServicer:
                 path + "BatchGenerate",
                 pb.BatchGenerateRequest,
                 pb.BatchGenerateResponse,
-                not_implemented,
+                self.batch_generate,
                 stream=True,
+                batch=True,
             ),
             Method(path + "CountTokens", pb.CountTokensRequest, pb.CountTokensResponse, not_implemented),
             Method(path + "Embed", pb.EmbedRequest, pb.EmbedResponse, not_implemented),
@@ -81,6 +83,15 @@ class InferenceServicer:
             await self._relay(call, dispatched, encoder, rpc)
             rpc.reported = dispatched.report()
         await rpc.write(encoder.finish(rpc.reported))
+
+    async def batch_generate(self, request: pb.BatchGenerateRequest, rpc: Rpc) -> None:
+        """The results of the items, as they become ready, and then their sum."""
+        batch.check_batch(request, rpc.limits)
+        running = batch.Batch(request, rpc.context, self._around, rpc.limits)
+        async with running.running() as results:
+            async for response in results:
+                await rpc.write(response)
+        await rpc.write(running.completed())
 
     async def _relay(self, call: Call, dispatched: Dispatched, encoder: StreamEncoder, rpc: Rpc) -> None:
         try:

@@ -25,6 +25,8 @@ class CallRecord:
     messages_sent: int = 0
     cause: BaseException | None = None
     """What really happened; for the log of unexpected failures (type and place only, never its text)."""
+    batch: bool = False
+    """Whether its answers are those of items, which are told of one by one."""
 
 
 class Telemetry(Protocol):
@@ -35,6 +37,9 @@ class Telemetry(Protocol):
 
     def call_ended(self, record: CallRecord) -> None:
         """Ends the server span, writes the access line, counts."""
+
+    def item_ended(self, record: CallRecord, index: int) -> None:
+        """One item of a batch has ended: its access line and its counts; the span is its call's and goes on."""
 
     def start_attempt(self, parent: Span, attempt: Attempt) -> Span:
         """The client span of one attempt, child of the call's span."""

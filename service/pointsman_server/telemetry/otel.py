@@ -191,8 +191,20 @@ class OtelTelemetry:
         elif self._access_log:
             self._log.access("info", access_fields(record))
 
+    def item_ended(self, record: CallRecord, index: int) -> None:
+        self._count_answer(record)
+        fields = {**access_fields(record), "item": index}
+        if record.reason is Reason.INTERNAL:
+            self._log.access("error", fields)
+        elif self._access_log:
+            self._log.access("info", fields)
+
     def _count_call(self, record: CallRecord) -> None:
         self._rpc_duration.observe((record.context.method, record.code), record.duration_s)
+        if not record.batch:
+            self._count_answer(record)
+
+    def _count_answer(self, record: CallRecord) -> None:
         report = record.report
         self._calls.add((table.OTHER if report is None else report.model, outcome(record.reason)))
         if report is None:

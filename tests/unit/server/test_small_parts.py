@@ -13,6 +13,7 @@ from pointsman_server.config.schema import Http2
 from pointsman_server.domain import StreamOptions
 from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.server.admin import AdminServicer
+from pointsman_server.server.batch import Surroundings
 from pointsman_server.server.boundary import Nonces, request_id
 from pointsman_server.server.calls import Calls
 from pointsman_server.server.models import ModelServicer
@@ -128,7 +129,7 @@ def test_options_that_matter():
     ("servicer", "service"),
     [
         (
-            InferenceServicer(None, None, None, None),
+            InferenceServicer(Surroundings(None, None, None, None, None), None),
             inference_service_pb2.DESCRIPTOR.services_by_name["InferenceService"],
         ),
         (ModelServicer(FakeCatalog()), model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]),
