@@ -82,6 +82,10 @@ test-client-floor: .venv-client-floor/.stamp ## Check that the stubs work with t
 test-e2e: .venv/.stamp-e2e .venv-client-floor/.stamp ## Run the tests that start whole processes and real engines
 	$(BIN)/python -m pytest -m e2e $(ARGS)
 
+.PHONY: test-kube
+test-kube: .venv/.stamp-dev ## Run the tests against a Kubernetes control plane, which is built at first (five minutes)
+	$(BIN)/python -m tests.kube $(ARGS)
+
 .PHONY: bench
 bench: .venv/.stamp-dev ## Measure the service beside a bare relay
 	@if [ -f bench/__main__.py ]; then exec $(BIN)/python -m bench $(ARGS); else echo "SKIPPED: bench/ is not there yet"; fi
