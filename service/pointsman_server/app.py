@@ -28,10 +28,12 @@ from pointsman_server.reload import InForce, Reloader, put_in_force
 from pointsman_server.routing.fleet import Fleet
 from pointsman_server.routing.view import BackendState, ModelState
 from pointsman_server.runtime import Place, Runtime, compile_runtime
+from pointsman_server.server.boundary import Nonces
 from pointsman_server.server.build import Collaborators, RpcServer, build_admin, build_public, listen_public
 from pointsman_server.server.collaborators import Fault, ReloadOutcome
 from pointsman_server.server.ops_http import Facts, OpsServer
 from pointsman_server.server.pacing import LoopLoad
+from pointsman_server.summaries import ModelSummaries
 from pointsman_server.telemetry import instruments
 from pointsman_server.telemetry.otel import OtelTelemetry, build_telemetry
 from pointsman_server.upstreams.contract import Upstream
@@ -105,7 +107,8 @@ class Application:
             compile_=self._compile,
             telemetry=self.telemetry,
         )
-        self.gate = Gate(self._models, self._max_calls, self.clock)
+        summaries = ModelSummaries(lambda: self.dispatcher, self.telemetry, self.clock, Nonces())
+        self.gate = Gate(self._models, self._max_calls, self.clock, summaries)
         self.places = Places(self.clock, config.max_queued_calls)
         self.dispatcher = Dispatcher(
             self._runtime, clock=self.clock, telemetry=self.telemetry, places=self.places, rng=self._rng,

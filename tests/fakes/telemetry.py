@@ -36,7 +36,7 @@ class FakeTelemetry:
 
     calls: list[CallRecord] = field(default_factory=list)
     attempts: list[AttemptRecord] = field(default_factory=list)
-    items: list[tuple[int, CallRecord]] = field(default_factory=list)
+    inner: list[tuple[dict[str, str | int], CallRecord]] = field(default_factory=list)
     events: list[tuple[str, dict[str, str | float | bool | None]]] = field(default_factory=list)
     started: int = 0
 
@@ -49,9 +49,9 @@ class FakeTelemetry:
         """Remember it."""
         self.calls.append(record)
 
-    def item_ended(self, record: CallRecord, index: int) -> None:
+    def inner_ended(self, record: CallRecord, **fields: str | int) -> None:
         """Remember it."""
-        self.items.append((index, record))
+        self.inner.append((fields, record))
 
     def start_attempt(self, parent: Span, attempt: Attempt) -> Span:
         """A span of no trace."""

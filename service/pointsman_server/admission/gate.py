@@ -8,11 +8,12 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Protocol
 
+from pointsman_server.admission.fitting import Summaries, fitted
 from pointsman_server.admission.validate import Limits, check_call, with_defaults
 from pointsman_server.clock import Clock
 from pointsman_server.config.schema import Config, Model
 from pointsman_server.context import CallContext
-from pointsman_server.domain import Call
+from pointsman_server.domain import Call, Conversation
 from pointsman_server.errors import FieldFault, Reason, ServiceError
 
 SHED_RETRY_AFTER_S = 1.0
@@ -55,10 +56,13 @@ class ConfiguredModels:
 class Gate:
     """Admission for all calls of the process. `models` and `max_calls` are asked per call, so a reload takes effect."""
 
-    def __init__(self, models: Callable[[], Models], max_calls: Callable[[], int], clock: Clock) -> None:
+    def __init__(
+        self, models: Callable[[], Models], max_calls: Callable[[], int], clock: Clock, summaries: Summaries
+    ) -> None:
         self._models = models
         self._max_calls = max_calls
         self._clock = clock
+        self._summaries = summaries
         self._in_flight = 0
         self._draining = False
 
@@ -90,6 +94,13 @@ class Gate:
             call = _with_known_fallbacks(call, models, context)
         return call if call.model == name else dataclasses.replace(call, model=name)
 
+    async def fit(self, call: Call, context: CallContext) -> Call:
+        """An admitted call with a conversation that fits its model's window, where it has one."""
+        settings = self._models().resolve(call.model)[1].context
+        if settings is None or not isinstance(call.input, Conversation):
+            return call
+        return await fitted(call, settings, self._summaries, context)
+
     def _check_place(self) -> None:
         if self._draining:
             raise ServiceError(
@@ -120,9 +131,14 @@ class _Entry:
         self._context = context
 
     async def __aenter__(self) -> Call:
-        call = self._gate.admit(self._call, self._context)
-        self._gate.take()
-        return call
+        gate = self._gate
+        call = gate.admit(self._call, self._context)
+        gate.take()
+        try:
+            return await gate.fit(call, self._context)
+        except BaseException:
+            gate.leave()
+            raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

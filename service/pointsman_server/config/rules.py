@@ -186,7 +186,20 @@ def _models(config: Config) -> Iterator[Finding]:
                 yield (*here, "fallbacks", position), "a model cannot fall back to itself"
             elif fallback not in config.models:
                 yield (*here, "fallbacks", position), _no_such("model", fallback, config.models)
+        yield from _summary(config, name)
         yield from _bounds(config, name)
+
+
+def _summary(config: Config, name: str) -> Iterator[Finding]:
+    context = config.models[name].context
+    if context is None or context.summary is None:
+        return
+    here: Path = ("models", name, "context", "summary", "model")
+    model = context.summary.model
+    if model not in config.models:
+        yield here, _no_such("model", model, config.models)
+    elif config.models[model].context is not None:
+        yield here, "must be a model without a context of its own, so that a summary is never summarised"
 
 
 def _bounds(config: Config, name: str) -> Iterator[Finding]:

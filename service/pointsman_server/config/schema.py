@@ -511,6 +511,46 @@ class Bounds(Section):
     """The most stop sequences."""
 
 
+class Summary(Section):
+    """Summarising what of a conversation is dropped."""
+
+    model: Name
+    """The model that writes it; asked on the service's own behalf, so a caller need not be allowed to use it."""
+    max_output_tokens: int = Field(default=512, ge=16, le=100_000)
+    """The longest summary."""
+    timeout_s: PositiveSeconds = 20
+    """The longest wait for it, and never more than half of the call's deadline; after that the messages are dropped
+    without one."""
+    instructions: str = Field(
+        default=(
+            "Summarise the conversation below for somebody who has to go on with it: facts, names, numbers, decisions, "
+            "open questions and results of tools. Write plain text, no introduction."
+        ),
+        min_length=1,
+        max_length=16_384,
+    )
+    """What the model is told to do."""
+
+
+class ContextWindow(Section):
+    """How much of a conversation is sent. Words of the system always are; tool calls and their results stay together;
+    the oldest turns go first.
+    """
+
+    keep_turns: int | None = Field(default=None, ge=1, le=100_000)
+    """The last so many turns; a turn begins with what a user says."""
+    max_input_tokens: int | None = Field(default=None, ge=1, le=100_000_000)
+    """So many tokens, tools included; counted as four characters each."""
+    summary: Summary | None = None
+    """Replaces what is dropped; without it that is gone."""
+
+    @model_validator(mode="after")
+    def _check_bounds(self) -> ContextWindow:
+        if self.keep_turns is None and self.max_input_tokens is None:
+            raise ValueError("write keep_turns, max_input_tokens, or both")
+        return self
+
+
 class Model(Section):
     """A name that callers ask for."""
 
@@ -536,6 +576,8 @@ class Model(Section):
     """What a call may ask for."""
     fallbacks: tuple[Name, ...] = Field(default=(), max_length=16, strict=False)
     """Models to go on with when no target can serve."""
+    context: ContextWindow | None = None
+    """How much of a long conversation is sent; all of it without this."""
     chat_template: ChatTemplate | None = None
     """For targets on backends that take text and no messages; the built-in transcript without it."""
 

@@ -139,7 +139,7 @@ class Run:
         """Where it went so far."""
         return report_of(
             self._call, self._context, self._plan, self._attempts,
-            queue_s=self._queue_s, now=self._clock.now(), notes=self._shared.notes(self._call),
+            queue_s=self._queue_s, now=self._clock.now(), notes=(*self._call.notes, *self._shared.notes(self._call)),
         )  # fmt: skip
 
     async def _first(self) -> Trial:

@@ -6,6 +6,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import field
 
+from pointsman_server.domain.usage import Warning
 from pointsman_server.values import value
 
 
@@ -394,3 +395,5 @@ class Call:
     provider_options: Mapping[str, ProviderOptions] = field(default_factory=dict)
     idempotency_key: str = ""
     provider_metadata: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[Warning, ...] = ()
+    """What was done to it on its way in; the caller is told."""

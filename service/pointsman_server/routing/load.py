@@ -8,6 +8,7 @@ from pointsman_server.domain import (
     Call,
     Conversation,
     Media,
+    Message,
     Part,
     Prompt,
     ProviderPart,
@@ -40,6 +41,11 @@ def estimated_input_tokens(call: Call) -> int:
             return len(text) // CHARACTERS_PER_TOKEN
         case TokenIds(ids):
             return len(ids)
+
+
+def message_tokens(message: Message) -> int:
+    """A rough number of tokens of one message."""
+    return _parts_tokens(message.parts) + 1
 
 
 def _parts_tokens(parts: Iterable[Part]) -> int:

@@ -186,7 +186,7 @@ class _Item:
     def ended(self, error: ServiceError | None, reason: Reason | None) -> None:
         """Its record."""
         code = "OK" if reason is None else Ending(error or _GONE, "").row.code.name
-        self._around.telemetry.item_ended(
+        self._around.telemetry.inner_ended(
             CallRecord(
                 context=self._context,
                 code=code,
@@ -195,7 +195,7 @@ class _Item:
                 report=self.report,
                 cause=error.__cause__ if error is not None else None,
             ),
-            self.index,
+            item=self.index,
         )
 
 

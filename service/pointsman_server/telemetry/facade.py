@@ -38,8 +38,10 @@ class Telemetry(Protocol):
     def call_ended(self, record: CallRecord) -> None:
         """Ends the server span, writes the access line, counts."""
 
-    def item_ended(self, record: CallRecord, index: int) -> None:
-        """One item of a batch has ended: its access line and its counts; the span is its call's and goes on."""
+    def inner_ended(self, record: CallRecord, **fields: str | int) -> None:
+        """A call within a call has ended (an item of a batch, a summary): its access line, with these fields, and its
+        counts; the span is that of the RPC and goes on.
+        """
 
     def start_attempt(self, parent: Span, attempt: Attempt) -> Span:
         """The client span of one attempt, child of the call's span."""

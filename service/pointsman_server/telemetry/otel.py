@@ -191,13 +191,13 @@ class OtelTelemetry:
         elif self._access_log:
             self._log.access("info", access_fields(record))
 
-    def item_ended(self, record: CallRecord, index: int) -> None:
+    def inner_ended(self, record: CallRecord, **fields: str | int) -> None:
         self._count_answer(record)
-        fields = {**access_fields(record), "item": index}
+        line = {**access_fields(record), **fields}
         if record.reason is Reason.INTERNAL:
-            self._log.access("error", fields)
+            self._log.access("error", line)
         elif self._access_log:
-            self._log.access("info", fields)
+            self._log.access("info", line)
 
     def _count_call(self, record: CallRecord) -> None:
         self._rpc_duration.observe((record.context.method, record.code), record.duration_s)

@@ -49,7 +49,7 @@ def context(*, models: frozenset[str] | None = None, deadline: float = 200.0) ->
 
 def gate(max_calls: int = 10) -> Gate:
     models = ConfiguredModels(config())
-    return Gate(lambda: models, lambda: max_calls, At())
+    return Gate(lambda: models, lambda: max_calls, At(), None)
 
 
 async def refusal(door: Gate, call: Call, **who: object) -> ServiceError:
@@ -144,7 +144,7 @@ async def test_draining() -> None:
 async def test_a_reload_takes_effect() -> None:
     """Models and the number of places are asked for each call."""
     models, places = [ConfiguredModels(Config())], [0]
-    door = Gate(lambda: models[0], lambda: places[0], At())
+    door = Gate(lambda: models[0], lambda: places[0], At(), None)
     assert (await refusal(door, Call("chat", Prompt("x")))).reason is Reason.ROUTER_OVERLOADED
     places[0] = 1
     assert (await refusal(door, Call("chat", Prompt("x")))).reason is Reason.MODEL_NOT_FOUND
