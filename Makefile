@@ -45,6 +45,10 @@ help: ## Tell what there is
 	$(BIN)/python $(INSTALL) -r requirements/e2e.txt
 	touch $@
 
+.venv/.stamp-chart: .venv/.stamp-dev requirements/chart.txt
+	$(BIN)/python $(INSTALL) -r requirements/chart.txt
+	touch $@
+
 .venv-proto/.stamp: requirements/proto.txt
 	[ -x .venv-proto/bin/python ] || $(PYTHON) -m venv .venv-proto
 	.venv-proto/bin/python $(INSTALL) -r requirements/proto.txt

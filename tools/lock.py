@@ -25,6 +25,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     "dev": ("build", "service"),
     "engine": ("dev",),
     "e2e": ("dev", "engine"),
+    "chart": ("dev", "service"),
     "client-floor": (),
     "proto": (),
 }
