@@ -9,6 +9,7 @@ import json
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from random import Random
@@ -22,11 +23,14 @@ from pointsman_server.config.load import Loaded, load, redacted
 from pointsman_server.config.watch import Watch
 from pointsman_server.console import Console
 from pointsman_server.context import Principal
+from pointsman_server.discovery.discovery import Discovery
+from pointsman_server.discovery.sources import make_source
 from pointsman_server.dispatch.dispatcher import Dispatcher
 from pointsman_server.dispatch.places import Places
+from pointsman_server.gauges import read_gauges
 from pointsman_server.reload import InForce, Reloader, put_in_force
 from pointsman_server.routing.fleet import Fleet
-from pointsman_server.routing.view import BackendState, ModelState
+from pointsman_server.routing.view import ModelState
 from pointsman_server.runtime import Place, Runtime, compile_runtime
 from pointsman_server.server.boundary import Nonces
 from pointsman_server.server.build import Collaborators, RpcServer, build_admin, build_public, listen_public
@@ -34,12 +38,13 @@ from pointsman_server.server.collaborators import Fault, ReloadOutcome
 from pointsman_server.server.ops_http import Facts, OpsServer
 from pointsman_server.server.pacing import LoopLoad
 from pointsman_server.summaries import ModelSummaries
-from pointsman_server.telemetry import instruments
 from pointsman_server.telemetry.otel import OtelTelemetry, build_telemetry
 from pointsman_server.upstreams.contract import Upstream
 from pointsman_server.upstreams.registry import PROVIDERS, backend_findings, build_upstream, offers
 from pointsman_server.upstreams.translation.templates import template_fault
 
+_ENDPOINTS_S = 0.1
+"""The least between two changes of endpoints: a rolling update makes many, and each makes a new Runtime."""
 _HEALTH_S = 0.5
 """How often the models' health is looked at."""
 _ABANDON_S = 1.0
@@ -101,10 +106,13 @@ class Application:
     async def _start(self, first: Loaded) -> None:
         config = first.config
         self.fleet = Fleet(self._rng)
+        source = partial(make_source, environment=self._environment, clock=self.clock, rng=self._rng)
+        self.discovery = Discovery(source, self.clock, self.telemetry)
         self.reloader = Reloader(
             put_in_force(first, self._compile, None),
             load=self._load,
             compile_=self._compile,
+            prepare=self.discovery.prepare,
             telemetry=self.telemetry,
         )
         summaries = ModelSummaries(lambda: self.dispatcher, self.telemetry, self.clock, Nonces())
@@ -131,9 +139,18 @@ class Application:
         self.ports["rpc"] = listen_public(self.rpc, config, self.telemetry)
         await self._start_admin(config)
         await self._start_ops(config)
-        _measure(self.telemetry, self.catalog, self._current)
+        await self.discovery.prepare(config)
+        self._endpoints_changed()
+        read_gauges(self.telemetry, self.catalog, self.discovery, self._current, self.clock)
+        self.telemetry.name_backends(_urls(self._runtime()))
         await self.rpc.start()
-        for task in (load_.watch(), self.telemetry.watch_loop(), self._watch_health(), watch.run()):
+        for task in (
+            load_.watch(),
+            self.telemetry.watch_loop(),
+            self._watch_health(),
+            watch.run(),
+            self._watch_endpoints(),
+        ):
             self._background(task)
         self._look_at_models()
         self.rpc.health.serve()
@@ -173,9 +190,12 @@ class Application:
 
     async def reload(self, *, validate_only: bool = False) -> ReloadOutcome:
         """Read the configuration again and put it in force, unless it has a fault."""
-        outcome = await self.reloader.reload(validate_only=validate_only)
-        if outcome.applied:
+        try:
+            outcome = await self.reloader.reload(validate_only=validate_only)
+        finally:
             config = self._current().loaded.config
+            self.discovery.keep(config)
+        if outcome.applied:
             self.rpc.apply(config)
             self.places.max_waiting = config.max_queued_calls
             self.telemetry.reconfigure(config.telemetry)
@@ -195,6 +215,7 @@ class Application:
             await self.ops.stop()
         for task in tuple(self._tasks):
             await _end(task)
+        await self.discovery.close()
         await asyncio.gather(*(place.closed() for place in self._runtime().places.values()))
         await Place.retired()
         self.telemetry.event("stopped")
@@ -212,8 +233,8 @@ class Application:
             self.telemetry.failure("task_failed", error)
 
     def _compile(self, loaded: Loaded, previous: Runtime | None) -> Runtime:
-        def build(name: str, backend: schema.Backend) -> Upstream:
-            return build_upstream(name, backend, loaded.secrets.get, self.clock)
+        def build(name: str, backend: schema.Backend, authority: str) -> Upstream:
+            return build_upstream(name, backend, loaded.secrets.get, self.clock, authority=authority)
 
         return compile_runtime(
             loaded.config,
@@ -222,6 +243,7 @@ class Application:
             secret=lambda ref: loaded.secrets.get(ref).reveal(),
             template_text=loaded.templates.text,
             previous=previous,
+            found=self.discovery.endpoints(loaded.config),
             prices=loaded.prices,
         )
 
@@ -250,6 +272,20 @@ class Application:
         while True:
             await self.clock.sleep(_HEALTH_S)
             self._look_at_models()
+
+    async def _watch_endpoints(self) -> None:
+        """Puts each change of what discovery found in force: at once, and then not again before _ENDPOINTS_S."""
+        while True:
+            await self.discovery.changed()
+            self._endpoints_changed()
+            self._look_at_models()
+            await self.clock.sleep(_ENDPOINTS_S)
+
+    def _endpoints_changed(self) -> None:
+        try:
+            self.reloader.refresh()
+        except Exception as error:  # noqa: BLE001 - a task's root: what is in force stays, later changes come.
+            self.telemetry.failure("endpoints_refused", error)
 
     def _files(self) -> Sequence[Path]:
         return self._current().loaded.files
@@ -281,27 +317,9 @@ def _telemetry(loaded: Loaded, clock: Clock) -> OtelTelemetry:
     )
 
 
-def _measure(telemetry: OtelTelemetry, catalog: RuntimeCatalog, current: Callable[[], InForce]) -> None:
-    """Gauges that are asked at each scrape."""
-
-    def states() -> list[tuple[tuple[str, ...], float]]:
-        return [
-            ((info.name, state.name), float(info.state is state))
-            for info in catalog.backends("")
-            for state in BackendState
-        ]
-
-    def tokens() -> list[tuple[tuple[str, ...], float]]:
-        return [((info.name,), float(info.in_flight_tokens)) for info in catalog.backends("")]
-
-    telemetry.read(instruments.BACKEND_STATE, states)
-    telemetry.read(instruments.BACKEND_TOKENS, tokens)
-    telemetry.read(instruments.CONFIG_INFO, lambda: [((current().loaded.hash,), 1.0)])
-    telemetry.name_backends(_urls(current().runtime))
-
-
 def _urls(runtime: Runtime) -> dict[str, str]:
-    return {name: place.key.backend.url for name, place in runtime.places.items()}
+    """Of backends that are one place; a span knows an endpoint's address without being told."""
+    return {name: backend.url for name, backend in runtime.config.backends.items()}
 
 
 def _calm_collector() -> None:

@@ -45,15 +45,14 @@ class Console:
         return info
 
     def set_drained(self, backend: str, reason: str | None) -> BackendInfo:
-        """Give a backend no further calls for this reason, or with None calls again; returns it as it is then.
+        """Give a backend, or one endpoint, no further calls for this reason, or with None calls again.
 
+        Returns it as it is then.
         Raises ServiceError INVALID_REQUEST for a name that no backend has. It holds until the process ends, over
         reloads that leave the backend what it is.
         """
-        book = self._fleet.book(backend)
-        if book is None:
+        if not self._fleet.drain(backend, reason):
             raise no_such_backend(backend)
-        book.drained = reason
         return next(info for info in self._backends("") if info.name == backend)
 
     async def reload(self, *, validate_only: bool) -> ReloadOutcome:

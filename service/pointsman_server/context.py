@@ -87,11 +87,19 @@ class Target:
     """One backend with the model's name there."""
 
     backend: str
+    """As configured."""
     provider: str
     model: str
     """The upstream's own name of the model."""
     chat_template: ChatTemplate | None = None
     """For servers that take text and no messages; None: the default one."""
+    endpoint: str = ""
+    """`host:port` of the server, where discovery found several for the backend; for operators, never for callers."""
+
+    @property
+    def place(self) -> str:
+        """What tells it from the backend's other endpoints."""
+        return f"{self.backend}@{self.endpoint}" if self.endpoint else self.backend
 
 
 @value(frozen=True, slots=True)

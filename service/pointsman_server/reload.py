@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 
 from pointsman_server.admission.auth import Authenticator, build_authenticator
 from pointsman_server.admission.gate import ConfiguredModels
 from pointsman_server.config.faults import ConfigError, ConfigFault
 from pointsman_server.config.load import Loaded
 from pointsman_server.config.schema import Config
-from pointsman_server.runtime import Runtime, retire_replaced
+from pointsman_server.runtime import Runtime
 from pointsman_server.telemetry.facade import Telemetry
 
 
@@ -26,6 +26,7 @@ class InForce:
 
 
 Load = Callable[[], Loaded]
+Prepare = Callable[[Config], Awaitable[None]]
 Compile = Callable[[Loaded, Runtime | None], Runtime]
 
 
@@ -51,8 +52,12 @@ class Outcome:
 class Reloader:
     """Holds what is in force; a call takes `current` once and keeps it."""
 
-    def __init__(self, current: InForce, *, load: Load, compile_: Compile, telemetry: Telemetry) -> None:
+    def __init__(
+        self, current: InForce, *, load: Load, compile_: Compile, prepare: Prepare, telemetry: Telemetry
+    ) -> None:
+        """`prepare` is awaited before a new configuration is built: what it needs from outside is fetched there."""
         self.current = current
+        self._prepare = prepare
         self._load = load
         self._compile = compile_
         self._telemetry = telemetry
@@ -61,7 +66,6 @@ class Reloader:
     async def reload(self, *, validate_only: bool) -> Outcome:
         """Read the configuration again; keeps the old one when the new has a fault, and says which."""
         async with self._lock:
-            old = self.current
             try:
                 loaded = await asyncio.get_running_loop().run_in_executor(None, self._load)
             except ConfigError as error:
@@ -71,14 +75,22 @@ class Reloader:
                     self._telemetry.event(
                         "config_refused", faults=len(error.faults), fault=f"{where}: {first.message}"
                     )
-                return Outcome(applied=False, config_hash=old.loaded.hash, faults=error.faults)
+                return Outcome(applied=False, config_hash=self.current.loaded.hash, faults=error.faults)
             if not validate_only:
-                self._apply(old, loaded)
+                await self._prepare(loaded.config)
+                self._apply(loaded)
             return Outcome(applied=not validate_only, config_hash=loaded.hash, faults=())
 
-    def _apply(self, old: InForce, loaded: Loaded) -> None:
+    def refresh(self) -> None:
+        """Build the runtime anew from the same configuration: what was found outside has changed."""
+        old = self.current
+        self.current = replace(old, runtime=self._compile(old.loaded, old.runtime))
+        old.runtime.give_way()
+
+    def _apply(self, loaded: Loaded) -> None:
+        old = self.current
         self.current = put_in_force(loaded, self._compile, old.runtime)
-        retire_replaced(old.runtime, self.current.runtime)
+        old.runtime.give_way()
         fixed = ", ".join(needs_restart(old.loaded.config, loaded.config))
         self._telemetry.event("config_reloaded", config_hash=loaded.hash, needs_restart=fixed or None)
 

@@ -7,15 +7,19 @@ the last call that may use it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import ClassVar
+from types import MappingProxyType
+from typing import ClassVar, NamedTuple, Protocol
+from urllib.parse import urlsplit, urlunsplit
 
 from pointsman_server.config import schema
 from pointsman_server.config.prices import PriceTable, prices_of, shipped_prices
 from pointsman_server.config.secrets import references
 from pointsman_server.context import ChatTemplate, Target
+from pointsman_server.discovery.endpoints import Endpoint, EndpointSet, takers
 from pointsman_server.dispatch.budget import BudgetRules
 from pointsman_server.dispatch.contract import AttemptTimeouts
 from pointsman_server.dispatch.retry import RetryRules
@@ -28,6 +32,7 @@ from pointsman_server.upstreams.contract import Upstream
 
 _CURRENCY = "USD"
 """Of written prices that name none."""
+_NOTHING: Mapping[str, EndpointSet] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +42,14 @@ class UpstreamKey:
     backend: schema.Backend
     secrets: tuple[str, ...] = field(repr=False)
     """All that its configuration refers to."""
+    address: str = ""
+    """Of one endpoint of a backend that is discovered; else empty."""
+    uid: str = ""
+    """Of the process behind it, as far as it is known."""
 
 
 class Place:
-    """One backend with its pool."""
+    """One backend, or one endpoint of a backend, with its pool."""
 
     _closings: ClassVar[set[asyncio.Task[None]]] = set()
     """Of all places that went out of use; held here, since nothing else holds them."""
@@ -54,6 +63,22 @@ class Place:
         self.timeouts = AttemptTimeouts(timeouts.first_content_s, timeouts.idle_s, timeouts.total_s)
         self.propagate_trace = key.backend.propagate_trace
         self._closing: asyncio.Task[None] | None = None
+        self._holders = 0
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return self.book.identity.url
+
+    def hold(self) -> None:
+        """Another configuration in use has it."""
+        self._holders += 1
+
+    def let_go(self) -> None:
+        """That configuration is out of use; the last one closes the pool."""
+        self._holders -= 1
+        if not self._holders:
+            self.retire()
 
     def retire(self) -> asyncio.Task[None]:
         """Close the pool: no call uses it any more."""
@@ -82,15 +107,22 @@ class Runtime:
         places: Mapping[str, Place],
         prices: PriceTable,
         template_text: TemplateText,
+        found: Mapping[str, EndpointSet] = _NOTHING,
     ) -> None:
         self.config = config
         self.prices = prices
         self.places = dict(places)
+        """All backends by name, and all endpoints of those that are discovered as `backend@address`."""
+        self.found = found
+        """Backend -> what discovery found, for each backend that is discovered."""
         self._template_text = template_text
         self._models: dict[str, ModelView] = {}
         self._names: dict[str, str] = {}
         for name, model in config.models.items():
-            self._models[name] = self._view(name, model)
+            targets = tuple(
+                view for target in model.targets for view in self._spread(self._view(name, model, target))
+            )
+            self._models[name] = ModelView(name, model.policy.value, targets, model.fallbacks)
             self._names.update(dict.fromkeys((name, *model.aliases), name))
         retry, ejection = config.retry, config.ejection
         self.retry = RetryRules(
@@ -104,7 +136,9 @@ class Runtime:
         self.budget = BudgetRules(retry.budget_ratio, retry.budget_window_s, retry.budget_floor)
         self.max_queue_time_s = config.max_queue_time_s
         self._calls = 0
-        self._successor: Runtime | None = None
+        self._superseded = False
+        for place in self.places.values():
+            place.hold()
 
     def acquire(self) -> None:
         """A call begins that may use any of the places until it ends."""
@@ -115,31 +149,23 @@ class Runtime:
         self._calls -= 1
         self._let_go()
 
-    def give_way(self, successor: Runtime) -> None:
-        """Another configuration is in force. Places that it does not use close after the last call that may use them.
+    def give_way(self) -> None:
+        """Another configuration is in force.
 
-        Until then the successor counts as in use: a place may have gone from one configuration to the next several
-        times before it is dropped, and calls of all of them may be under way.
+        A place closes when the last configuration that has it is out of use: superseded, and without calls.
         """
-        successor.acquire()
-        self._successor = successor
+        self._superseded = True
         self._let_go()
 
     def _let_go(self) -> None:
-        successor = self._successor
-        if self._calls or successor is None:
+        if self._calls or not self._superseded:
             return
-        self._successor = None
-        for name, place in self.places.items():
-            if successor.places.get(name) is not place:
-                place.retire()
-        successor.release()
+        self._superseded = False
+        for place in self.places.values():
+            place.let_go()
 
-    def _view(self, name: str, model: schema.Model) -> ModelView:
-        targets = tuple(self._target(name, model, target) for target in model.targets)
-        return ModelView(name=name, policy=model.policy.value, targets=targets, fallbacks=model.fallbacks)
-
-    def _target(self, name: str, model: schema.Model, target: schema.Target) -> TargetView:
+    def _view(self, name: str, model: schema.Model, target: schema.Target) -> TargetView:
+        """A target of a model, as one place."""
         place, own = self.places[target.backend], target.model or name
         return TargetView(
             target=Target(
@@ -174,6 +200,33 @@ class Runtime:
             tuple(sorted(written.variables.items())),
         )
 
+    def _spread(self, view: TargetView) -> tuple[TargetView, ...]:
+        """A target as routing sees it: itself, or one for each endpoint of its backend that takes calls."""
+        backend = view.target.backend
+        if self.config.backends[backend].discovery is None:
+            return (view,)
+        endpoints = takers(self.found.get(backend, ()))
+        # The backend's share stays what was configured, however many endpoints there are of one priority.
+        totals = Counter[int]()
+        for endpoint in endpoints:
+            totals[endpoint.priority] += endpoint.weight
+        spread = tuple(
+            replace(
+                view,
+                target=replace(view.target, endpoint=endpoint.address),
+                book=self.places[_place_name(backend, endpoint)].book,
+                weight=view.weight * endpoint.weight / totals[endpoint.priority],
+                priority=endpoint.priority,
+            )
+            for endpoint in endpoints
+        )
+        return spread or (replace(view, vacant=True),)
+
+    def endpoint_places(self, backend: str) -> Iterator[tuple[Endpoint, Place]]:
+        """The endpoints that discovery found for a backend, whatever their condition."""
+        for endpoint in self.found.get(backend, ()):
+            yield endpoint, self.places[_place_name(backend, endpoint)]
+
     def canonical(self, name: str) -> str:
         """A model's own name. Raises ServiceError MODEL_NOT_FOUND."""
         try:
@@ -186,14 +239,14 @@ class Runtime:
         own = self._names.get(name)
         return None if own is None else self._models[own]
 
-    def place(self, backend: str, model: str) -> TargetView | None:
-        """A backend as a target for a model that does not list it."""
-        place = self.places.get(backend)
+    def places_of(self, backend: str, model: str) -> tuple[TargetView, ...]:
+        """A backend as targets for a model that does not list it."""
+        place = self.places.get(backend) if backend in self.config.backends else None
         if place is None:
-            return None
+            return ()
         known = self.config.models.get(model)
         template = self._template(known.chat_template) if known is not None else None
-        return TargetView(
+        view = TargetView(
             Target(backend, place.key.backend.provider, model, template),
             place.book,
             1,
@@ -202,13 +255,20 @@ class Runtime:
             partial(place.upstream.unsupported, model=model),
             self.prices.find(place.key.backend.provider, model),
         )
+        return self._spread(view)
 
-    def handle(self, backend: str) -> Place:
-        """The backend of a candidate."""
-        return self.places[backend]
+    def handle(self, target: Target) -> Place:
+        """The place of a candidate."""
+        return self.places[target.place]
 
 
-BuildUpstream = Callable[[str, schema.Backend], Upstream]
+class BuildUpstream(Protocol):
+    """Makes the upstream of a place."""
+
+    def __call__(self, name: str, backend: schema.Backend, authority: str) -> Upstream:
+        """`backend` with the place's own URL; `authority` is the one of the configured URL where that differs."""
+
+
 ResolveSecret = Callable[[schema.SecretRef], str]
 TemplateText = Callable[[schema.ChatTemplate], str]
 """A template as configured -> its text, wherever it is written."""
@@ -223,42 +283,62 @@ def compile_runtime(
     template_text: TemplateText,
     previous: Runtime | None,
     prices: PriceTable | None = None,
+    found: Mapping[str, EndpointSet] = _NOTHING,
 ) -> Runtime:
     """A whole new Runtime on the old books; upstreams that are equal are used again, the others are left to retire.
 
-    Building an upstream opens no connection. What may fail comes before the books are touched.
+    `found` holds what discovery found for each backend that is discovered. Building an upstream opens no connection.
+    What may fail comes before the books are touched.
     """
     old_places = previous.places if previous is not None else {}
-    keys = {name: _key(backend, secret) for name, backend in config.backends.items()}
-    upstreams = {
-        name: build(name, key.backend)
+    keys = dict(_keys(config, found, secret))
+    fresh = {
+        name: _built(name, key, build)
         for name, key in keys.items()
         if name not in old_places or old_places[name].key != key
     }
     rules = ejection_rules(config.ejection)
     places = {}
     for name, key in keys.items():
-        old, upstream = old_places.get(name), upstreams.get(name)
-        book = _book(fleet, name, key, rules)
+        old, made = old_places.get(name), fresh.get(name)
+        identity = made.identity if made is not None else old_places[name].book.identity
+        book = fleet.adopt(identity, key.backend.max_concurrency, rules)
         if old is not None and old.key.secrets != key.secrets:
             book.renew_credentials()
-        places[name] = old_places[name] if upstream is None else Place(name, key, upstream, book)
+        places[name] = old_places[name] if made is None else Place(name, key, made.upstream, book)
     fleet.keep_only(set(places))
-    return Runtime(config, places, shipped_prices() if prices is None else prices, template_text)
+    prices = shipped_prices() if prices is None else prices
+    return Runtime(config, places, prices, template_text, found)
 
 
-def _key(backend: schema.Backend, secret: ResolveSecret) -> UpstreamKey:
-    return UpstreamKey(backend, tuple(secret(ref) for _, ref in references(backend)))
+def _keys(
+    config: schema.Config, found: Mapping[str, EndpointSet], secret: ResolveSecret
+) -> Iterator[tuple[str, UpstreamKey]]:
+    """Of every place; a backend that is discovered has one itself, for what is the same at all its endpoints."""
+    for name, backend in config.backends.items():
+        secrets = tuple(secret(ref) for _, ref in references(backend))
+        yield name, UpstreamKey(backend, secrets)
+        for endpoint in found.get(name, ()):
+            yield _place_name(name, endpoint), UpstreamKey(backend, secrets, endpoint.address, endpoint.uid)
 
 
-def _book(fleet: Fleet, name: str, key: UpstreamKey, rules: EjectionRules) -> BackendBook:
+def _place_name(backend: str, endpoint: Endpoint) -> str:
+    return f"{backend}@{endpoint.address}"
+
+
+class _Built(NamedTuple):
+    identity: Identity
+    upstream: Upstream
+
+
+def _built(name: str, key: UpstreamKey, build: BuildUpstream) -> _Built:
     backend = key.backend
-    return fleet.adopt(Identity(name, backend.provider, backend.url), backend.max_concurrency, rules)
-
-
-def retire_replaced(old: Runtime, new: Runtime) -> None:
-    """Let go of the places that the new configuration does not use, as soon as no call can use them."""
-    old.give_way(new)
+    if not key.address:
+        return _Built(Identity(name, backend.provider, backend.url), build(name, backend, ""))
+    parts = urlsplit(backend.url)
+    there = backend.model_copy(update={"url": urlunsplit(parts._replace(netloc=key.address))})
+    identity = Identity(name, backend.provider, there.url, name.removesuffix(f"@{key.address}"), key.uid)
+    return _Built(identity, build(name, there, parts.netloc))
 
 
 def ejection_rules(config: schema.Ejection) -> EjectionRules:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
 from pointsman_server.config.schema import Backend, Config
 from pointsman_server.context import Attempt, AttemptRecord, AuthMethod, CallContext, Principal
 from pointsman_server.deadline import Deadline
+from pointsman_server.discovery.endpoints import Endpoint, EndpointSet, endpoint_set
 from pointsman_server.dispatch.dispatcher import Dispatcher
 from pointsman_server.dispatch.places import Places
 from pointsman_server.dispatch.run import Run
 from pointsman_server.domain import Answer, Call, Delta, Event, Prompt, RoutingOptions
 from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.routing.fleet import BackendBook, Fleet
-from pointsman_server.runtime import Runtime, compile_runtime, retire_replaced
+from pointsman_server.runtime import Runtime, compile_runtime
 from tests.fakes.clock import FakeClock
-from tests.fakes.upstream import ScriptedUpstream
+from tests.fakes.upstream import ScriptedUpstream, served
 
 
 class NoSpan:
@@ -85,6 +86,9 @@ class Rig:
         self.rng = Random(seed)
         self.fleet = Fleet(self.rng)
         self.config = config
+        self.found: dict[str, EndpointSet] = {}
+        self.scripts: dict[str, object] = {}
+        """Of endpoints, by `backend@address`; one without any serves."""
         self.runtime: Runtime = self._compile(None)
         self.places = places(self.clock, config.get("max_queued_calls", 2048))
         self.dispatcher = Dispatcher(
@@ -110,10 +114,11 @@ class Rig:
             secret=lambda ref: str(ref.env),
             template_text=lambda template: str(template.text),
             previous=previous,
+            found=self.found,
         )
 
-    def _build(self, name: str, backend: Backend) -> ScriptedUpstream:
-        what = self.pending[name]
+    def _build(self, name: str, backend: Backend, authority: str) -> ScriptedUpstream:
+        what = self.pending[name] if name in self.pending else self.scripts.get(name, [served()])
         upstream = what if isinstance(what, ScriptedUpstream) else ScriptedUpstream(self.clock, what)
         self.upstreams[name] = upstream
         return upstream
@@ -123,7 +128,12 @@ class Rig:
         self.pending = dict(self.pending if upstreams is None else upstreams)
         self.config = self.config | config
         old, self.runtime = self.runtime, self._compile(self.runtime)
-        retire_replaced(old, self.runtime)
+        old.give_way()
+
+    def find(self, **found: Iterable[Endpoint]) -> None:
+        """Discovery found these endpoints of these backends."""
+        self.found = self.found | {name: endpoint_set(endpoints) for name, endpoints in found.items()}
+        self.reload()
 
     def book(self, name: str) -> BackendBook:
         return self.runtime.places[name].book

@@ -29,7 +29,7 @@ async def test_ejected_within_five_errors():
         rig.clock.advance(0.1)
     assert Counter(rig.tried)["a"] == 5
     assert [name for name, _ in rig.telemetry.events] == ["backend_ejected"]
-    assert rig.telemetry.events[0][1] == {"backend": "a", "reason": "UPSTREAM_UNAVAILABLE"}
+    assert rig.telemetry.events[0][1] == {"backend": "a", "endpoint": None, "reason": "UPSTREAM_UNAVAILABLE"}
 
 
 async def test_ejections_lengthen():

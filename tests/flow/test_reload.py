@@ -122,7 +122,7 @@ async def test_failed_build_changes_nothing():
     rig = Rig({"a": [served()], "b": [served()]}, backends={"a": {"max_concurrency": 5}})
     before, books = dict(rig.runtime.places), {name: rig.book(name) for name in "ab"}
 
-    def broken(name, backend):
+    def broken(name, backend, authority):
         raise RuntimeError(name)
 
     rig._build = broken

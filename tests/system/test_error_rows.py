@@ -28,7 +28,7 @@ class Broken(Application):
     """Whose upstreams cannot be asked at all."""
 
     def _compile(self, loaded, previous):
-        def build(name, backend):
+        def build(name, backend, authority):
             return _Unusable()
 
         return compile_runtime(

@@ -141,7 +141,7 @@ class Leaky(Application):
     """Whose upstreams raise what must stay here."""
 
     def _compile(self, loaded, previous):
-        def build(name, backend):
+        def build(name, backend, authority):
             return _Leak()
 
         return compile_runtime(

@@ -21,6 +21,13 @@ _FORMS: Mapping[str, str] = {
     "url": "must be an http(s) URL without user information, query or fragment",
     "endpoint": "must be an http(s) URL without user information",
     "proxy_url": "must be an http URL without user information",
+    "api_server": "must be an http(s) URL without user information, query or fragment",
+    "dns.name": "must be a DNS name",
+    "endpoints.*": "must be host:port, as 10.0.0.7:8000",
+    "nameservers.*": "must be an IP address, with a port where it is not 53, as 127.0.0.1:8600",
+    "kubernetes.service": "must be a Service's name: lower-case letters, digits and -",
+    "kubernetes.namespace": "must be a namespace's name: lower-case letters, digits and -",
+    "kubernetes.port": "must be a port's name: lower-case letters, digits and -",
     "id": "may hold letters, digits, _ and - only",
     "api_version": "may hold letters, digits, dots, _ and - only",
     "name": "must begin with a letter or digit; letters, digits and . _ : / @ - may follow",
@@ -95,8 +102,17 @@ def _message(detail: ErrorDetails, path: Path, root: type[BaseModel]) -> str:
     if kind == "extra_forbidden":
         return _unknown_key(last, path, root)
     if kind == "string_pattern_mismatch":
-        return _FORMS.get(str(location[-1])) or _FORMS.get(last) or _FORMS["*"]
+        return _form(location, last)
+    if kind == "union_tag_not_found" and last == "discovery":
+        return "needs a type: static, dns or kubernetes"
     return _TEXTS.get(kind, "is not valid").format(**_words(detail.get("ctx", {})))
+
+
+def _form(location: tuple[int | str, ...], last: str) -> str:
+    """What text in this place must look like; `kind.key` and `list.*` go before the bare key."""
+    own, outer = location[-1], location[-2] if len(location) > 1 else ""
+    names = (f"{outer}.*" if isinstance(own, int) else f"{outer}.{own}", str(own), last, "*")
+    return next(_FORMS[name] for name in names if name in _FORMS)
 
 
 def _words(context: Mapping[str, Any]) -> dict[str, str]:

@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path as FilePath
 
+from pointsman_server.config.discovery import discovery_findings
 from pointsman_server.config.faults import Path
 from pointsman_server.config.schema import AuthMode, Backend, Config
 from pointsman_server.domain import Generation, ReasoningConfig
@@ -46,6 +47,8 @@ def findings(
     yield from _auth(config)
     yield from _principals(config)
     yield from _backends(config, known_providers, check_backend)
+    yield from discovery_findings(config)
+    yield from _kubernetes(config)
     yield from _models(config)
     yield from _names(config)
 
@@ -165,6 +168,12 @@ def _backends(
         for position, parameter in enumerate(backend.drop_params):
             if parameter not in DROPPABLE:
                 yield (*here, "drop_params", position), _no_such("parameter", parameter, DROPPABLE)
+
+
+def _kubernetes(config: Config) -> Iterator[Finding]:
+    """Files that somebody wrote down; those of the defaults are there only in a pod."""
+    for name in sorted(config.kubernetes.model_fields_set & {"token_file", "ca_file"}):
+        yield from _readable(("kubernetes", name), getattr(config.kubernetes, name))
 
 
 def _models(config: Config) -> Iterator[Finding]:

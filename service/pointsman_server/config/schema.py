@@ -12,6 +12,14 @@ Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9]
 """A name that callers, logs and metrics carry."""
 Listen = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$")]
 """`host:port`; port 0 takes a free one."""
+Address = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+):\d{1,5}$", max_length=261)]
+"""`host:port` of a server."""
+Nameserver = Annotated[
+    str, Field(pattern=r"^(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:.]+\])(:\d{1,5})?$", max_length=64)
+]
+"""An IP address (IPv6 in brackets), and a port where it is not 53."""
+DnsLabel = Annotated[str, Field(max_length=63, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")]
+"""A name as Kubernetes has them."""
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 TemplateVariable = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -349,6 +357,62 @@ Credentials = Annotated[
 ]
 
 
+class DnsKind(enum.StrEnum):
+    """Which records tell the endpoints."""
+
+    A = "A"
+    AAAA = "AAAA"
+    SRV = "SRV"
+
+
+class StaticDiscovery(Section):
+    """Endpoints that are written down here."""
+
+    type: Literal["static"]
+    """This kind."""
+    endpoints: tuple[Address, ...] = Field(min_length=1, max_length=256, strict=False)
+    """`host:port` of each."""
+
+
+class DnsDiscovery(Section):
+    """Endpoints that DNS tells, asked again when its answer has expired. Consul is asked this way, too."""
+
+    type: Literal["dns"]
+    """This kind."""
+    name: str = Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$")
+    """The name, as vllm.service.consul. The search list of /etc/resolv.conf holds, unless it ends with a dot or
+    nameservers are written."""
+    kind: DnsKind = Field(default=DnsKind.A, strict=False)
+    """Which records: A, AAAA, or SRV, which tells ports, weights and priorities as well."""
+    port: int | None = Field(default=None, ge=1, le=65_535)
+    """Of every address; required but for SRV, which tells its own."""
+    nameservers: tuple[Nameserver, ...] = Field(default=(), max_length=3, strict=False)
+    """IP addresses of the servers to ask, with a port where it is not 53 (as 127.0.0.1:8600, [::1]:53); those of
+    /etc/resolv.conf without it."""
+    min_ttl_s: Annotated[float, Field(ge=0.1, le=3600)] = 1
+    """A shorter life of an answer counts as this, so that servers that tell 0 are not asked without end."""
+    max_ttl_s: Annotated[float, Field(ge=0.1, le=86_400)] = 60
+    """A longer one is not believed."""
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 3
+    """Of one question, other servers and TCP included."""
+
+
+class KubernetesDiscovery(Section):
+    """Endpoints of a Kubernetes Service, followed as they change. Needs list and watch of EndpointSlices."""
+
+    type: Literal["kubernetes"]
+    """This kind."""
+    service: DnsLabel
+    """Name of the Service; one without a cluster IP (headless) serves as well."""
+    namespace: DnsLabel | None = None
+    """Its namespace; without it the pod's own, as the file `namespace` beside kubernetes.token_file says."""
+    port: DnsLabel | None = None
+    """Name of the port as the Service calls it; may be left out where it has only one."""
+
+
+Discovery = Annotated[StaticDiscovery | DnsDiscovery | KubernetesDiscovery, Field(discriminator="type")]
+
+
 class Simulator(Section):
     """How the built-in backend behaves; for load tests and demonstrations."""
 
@@ -369,7 +433,10 @@ class Backend(Section):
     provider: str = Field(min_length=1, max_length=64)
     """Who or what serves there, as openai or vllm: a name from docs/providers.md."""
     url: str = Field(default="", pattern=r"^(https?://[^\s@?#]+)?$")
-    """Base URL, as https://api.openai.com/v1; the profile's own default without it."""
+    """Base URL, as https://api.openai.com/v1; the profile's own default without it. With discovery it must be written:
+    scheme, path, and the host that requests and TLS name, while each endpoint has an address of its own."""
+    discovery: Discovery | None = None
+    """Where the endpoints of this backend are found; without it the backend is one place, the one at its URL."""
     api_version: str = Field(default="", max_length=64, pattern=r"^[A-Za-z0-9._-]*$")
     """Version of the provider's API, where it has several; the provider's default without it."""
     credentials: Credentials | None = None
@@ -377,7 +444,7 @@ class Backend(Section):
     timeouts: Timeouts = Timeouts()
     """Bounds on one attempt."""
     max_concurrency: int = Field(default=1024, ge=1, le=1_000_000)
-    """Attempts at once; more wait a little, or go elsewhere."""
+    """Attempts at once, at each endpoint; more wait a little, or go elsewhere."""
     proxy_url: str = Field(default="", pattern=r"^(http://[^\s@?#]+)?$")
     """HTTP proxy for egress."""
     ca_file: str = ""
@@ -466,7 +533,7 @@ class Target(Section):
     model: str = Field(default="", max_length=256)
     """The name of the model there; the model's own name without it."""
     weight: int = Field(default=1, ge=0, le=1_000_000)
-    """Share under the policy weighted; 0 takes it out."""
+    """Share under the policy weighted, divided among the endpoints of a discovered backend; 0 takes it out."""
     group: int = Field(default=0, ge=0, le=1000)
     """Priority group: a higher number is used only when no lower one can serve."""
     input_token_limit: int = Field(default=0, ge=0, le=100_000_000)
@@ -582,6 +649,17 @@ class Model(Section):
     """For targets on backends that take text and no messages; the built-in transcript without it."""
 
 
+class Kubernetes(Section):
+    """How the API server is reached, for backends that are discovered there. The defaults are those of a pod."""
+
+    api_server: str = Field(default="", pattern=r"^(https?://[^\s@?#]+)?$")
+    """URL; without it KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT say where it is, as in every pod."""
+    token_file: str = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - where it is.
+    """Bearer token, read again for each request, since it is renewed; empty for none. Never sent over plain http."""
+    ca_file: str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
+    """PEM file of authorities that vouch for the server; empty for the system's."""
+
+
 class Config(Section):
     """The whole file."""
 
@@ -608,6 +686,8 @@ class Config(Section):
     price_file: str = ""
     """JSON file of prices that go before those of the table that comes along (see docs/cost.md). Read again when it
     changes."""
+    kubernetes: Kubernetes = Kubernetes()
+    """How the API server is reached, for discovery."""
     backends: dict[Name, Backend] = Field(
         default_factory=lambda: {"simulator": Backend(provider="simulator")}, min_length=1, max_length=10_000
     )

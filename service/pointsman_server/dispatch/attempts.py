@@ -71,7 +71,7 @@ class Attempts:
 
     def _trial(self, candidate: Candidate, number: int) -> Trial:
         now, context, target = self._clock.now(), self._context, candidate.view.target
-        handle = self._snapshot.handle(target.backend)
+        handle = self._snapshot.handle(target)
         attempt = Attempt(
             self._call,
             target,
@@ -167,4 +167,9 @@ class Attempts:
         book.give_back()
         shared.telemetry.attempt_ended(trial.span, trial.attempt, record)
         if ejected:
-            shared.telemetry.event("backend_ejected", backend=target.backend, reason=reason and reason.value)
+            shared.telemetry.event(
+                "backend_ejected",
+                backend=target.backend,
+                endpoint=target.endpoint or None,
+                reason=reason and reason.value,
+            )

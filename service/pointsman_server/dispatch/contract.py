@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from pointsman_server.context import Target
 from pointsman_server.dispatch.budget import BudgetRules
 from pointsman_server.dispatch.retry import RetryRules
 from pointsman_server.routing.plan import FleetView
@@ -61,5 +62,5 @@ class Snapshot(FleetView, Protocol):
     def max_queue_time_s(self) -> float:
         """The longest wait for a free place."""
 
-    def handle(self, backend: str) -> BackendHandle:
-        """The backend of a candidate."""
+    def handle(self, target: Target) -> BackendHandle:
+        """The backend, or the endpoint of a backend, that a candidate names."""

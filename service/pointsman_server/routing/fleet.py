@@ -34,6 +34,10 @@ class Identity:
     name: str
     provider: str
     url: str
+    endpoint_of: str = ""
+    """The backend's name in the configuration, for an endpoint that discovery found."""
+    uid: str = ""
+    """Of the process behind an endpoint: another one at the same address is another endpoint."""
 
 
 class BackendBook:
@@ -174,13 +178,23 @@ class Fleet:
         book = self._books.get(identity.name)
         if book is None or book.identity != identity:
             book = self._books[identity.name] = BackendBook(identity, limit, rules, self._rng)
+            whole = self._books.get(identity.endpoint_of)
+            book.drained = whole.drained if whole is not None else None
         book.resize(limit)
         book.breaker.use(rules)
         return book
 
-    def book(self, name: str) -> BackendBook | None:
-        """The book of the backend that has this name now."""
-        return self._books.get(name)
+    def drain(self, name: str, reason: str | None) -> bool:
+        """Give a backend or one endpoint no further calls, or calls again; False where none has the name.
+
+        A backend's endpoints go with it, those too that are found later.
+        """
+        if name not in self._books:
+            return False
+        for book in self._books.values():
+            if name in (book.identity.name, book.identity.endpoint_of):
+                book.drained = reason
+        return True
 
     def keep_only(self, names: set[str]) -> None:
         """Forget backends that the configuration no longer has; their calls end on the books they hold."""

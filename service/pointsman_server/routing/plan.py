@@ -17,13 +17,17 @@ class TargetView:
 
     target: Target
     book: BackendBook
-    weight: int
+    weight: float
     group: int
     input_token_limit: int
     unsupported: Callable[[Call], Sequence[Warning]]
     """What of a call it cannot honour."""
     prices: Prices | None = None
     """What it costs; None where that is not known."""
+    priority: int = 0
+    """Within its group; a higher number is used only when no lower one can serve."""
+    vacant: bool = False
+    """Whether it stands for a backend that has no endpoint now: never a candidate, but it may have one soon."""
 
 
 @value(frozen=True, slots=True)
@@ -42,8 +46,8 @@ class FleetView(Protocol):
     def model(self, name: str) -> ModelView | None:
         """A model by name or alias."""
 
-    def place(self, backend: str, model: str) -> TargetView | None:
-        """A backend as a target for a model that does not list it."""
+    def places_of(self, backend: str, model: str) -> tuple[TargetView, ...]:
+        """A backend as targets for a model that does not list it, one for each endpoint; none if it is not there."""
 
 
 class Candidate(NamedTuple):

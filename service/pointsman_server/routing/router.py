@@ -15,6 +15,8 @@ from pointsman_server.routing.policies import POLICIES
 INELIGIBLE = "UNSUPPORTED_CONTENT"
 """Code of a warning about something without which the call makes no sense: such a target is never used."""
 _TURNS = 1 << 30
+_VACANT_WAIT_S = 1.0
+"""Told to a caller; nobody knows when an endpoint comes."""
 
 Turn = Callable[[str], int]
 
@@ -27,6 +29,8 @@ class _Sieve:
     """Of the targets that only strictness ruled out, the shortest list."""
     honoured_elsewhere: bool = False
     """Whether a target that something else ruled out would honour everything."""
+    vacant: bool = False
+    """Whether a backend could serve the call if it had an endpoint."""
 
     def note(self, warnings: tuple[Warning, ...]) -> None:
         """A target that only strictness rules out."""
@@ -38,8 +42,8 @@ def pick(call: Call, view: FleetView, principal: Principal, *, turn: Turn, rng: 
     """The plan for a call whose model name is known to exist.
 
     Raises ServiceError: MODEL_NOT_FOUND, INVALID_REQUEST for a fallback that names nothing, UNSUPPORTED_PARAMETER
-    when strict and no target can honour the call, NO_ELIGIBLE_BACKEND when the caller's choices or the content leave
-    none.
+    when strict and no target can honour the call, NO_HEALTHY_BACKEND when what could serve it has no endpoint now,
+    NO_ELIGIBLE_BACKEND when the caller's choices or the content leave none.
     """
     model = view.model(call.model)
     if model is None:
@@ -59,14 +63,14 @@ def _candidates(
     call: Call, model: ModelView, policy: str, sieve: _Sieve, *, turn: Turn, rng: Random, fallback: int = 0
 ) -> list[Candidate]:
     """A model's eligible targets, group by group, each group in the policy's order."""
-    groups: dict[int, list[TargetView]] = {}
+    groups: dict[tuple[int, int], list[TargetView]] = {}
     warnings: dict[int, tuple[Warning, ...]] = {}
     for target, unhonoured in _eligible(call, model.targets, sieve):
-        groups.setdefault(target.group, []).append(target)
+        groups.setdefault((target.group, target.priority), []).append(target)
         warnings[id(target)] = unhonoured
     order, number = POLICIES[policy], turn(model.name)
     return [
-        Candidate(target, model.name, group, policy, rank, warnings[id(target)], fallback)
+        Candidate(target, model.name, target.group, policy, rank, warnings[id(target)], fallback)
         for group in sorted(groups)
         for rank, target in enumerate(order(groups[group], number, rng))
     ]
@@ -84,7 +88,10 @@ def _eligible(
         chosen = (not allowed or name in allowed) and name not in denied
         usable = chosen and not any(warning.code == INELIGIBLE for warning in warnings)
         if usable and not (strict and warnings):
-            yield target, warnings
+            if target.vacant:
+                sieve.vacant = True
+            else:
+                yield target, warnings
         elif usable:
             sieve.note(warnings)
         elif not warnings:
@@ -130,12 +137,16 @@ def _at_backend(model: ModelView, backend: str, view: FleetView) -> ModelView | 
     """One backend alone: as the model lists it, else under the model's own name."""
     targets = tuple(target for target in model.targets if target.target.backend == backend)
     if not targets:
-        place = view.place(backend, model.name)
-        targets = () if place is None else (place,)
+        targets = view.places_of(backend, model.name)
     return replace(model, targets=targets) if targets else None
 
 
 def _refusal(sieve: _Sieve) -> ServiceError:
+    if sieve.vacant:
+        return ServiceError(
+            Reason.NO_HEALTHY_BACKEND, "no endpoint of this model's backends is known now",
+            retry_after_s=_VACANT_WAIT_S,
+        )  # fmt: skip
     if sieve.unhonoured is not None and not sieve.honoured_elsewhere:
         fields = tuple(FieldFault(warning.field, warning.message) for warning in sieve.unhonoured)
         return ServiceError(

@@ -16,6 +16,7 @@ class BackendState(enum.Enum):
     HALF_OPEN = "HALF_OPEN"
     COOLING_DOWN = "COOLING_DOWN"
     DRAINING = "DRAINING"
+    UNREACHABLE = "UNREACHABLE"
 
 
 class ModelState(enum.Enum):
@@ -31,6 +32,7 @@ class BackendInfo:
     """One backend as it is now."""
 
     name: str
+    """As configured, with `@host:port` behind it for an endpoint that discovery found."""
     provider: str
     url: str
     """Without user information or query."""
@@ -45,6 +47,8 @@ class BackendInfo:
     error_ratio: float
     """Failures among the recent calls, 0 to 1."""
     concurrency_limit: int
+    backend: str = ""
+    """Its name in the configuration."""
 
 
 @dataclass(frozen=True, slots=True)

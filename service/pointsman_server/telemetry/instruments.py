@@ -17,7 +17,7 @@ class Merge(enum.Enum):
 
     SUM = "sum"
     MEAN = "mean"
-    """For what is 1 or 0 in each: the share of the workers in which it is 1."""
+    """For what each sees of the same thing: the mean of what they see."""
     MAX = "max"
     """For what is the same in all."""
 
@@ -164,8 +164,8 @@ ATTEMPTS_IN_FLIGHT = Instrument(
 BACKEND_STATE = Instrument(
     "pointsman_backend_state",
     Kind.GAUGE,
-    "1 for a backend's state: HEALTHY, EJECTED, HALF_OPEN, COOLING_DOWN or DRAINING; with several workers the share of "
-    "them that see it so.",
+    "1 for a backend's state: HEALTHY, EJECTED, HALF_OPEN, COOLING_DOWN, DRAINING or UNREACHABLE; of a discovered "
+    "backend the number of its endpoints in each. With several workers the mean of what they see.",
     ("backend", "state"),
     merge=Merge.MEAN,
 )
@@ -174,6 +174,27 @@ BACKEND_TOKENS = Instrument(
     Kind.GAUGE,
     "Tokens, estimated, of the attempts in progress.",
     ("backend",),
+)
+DISCOVERY_ENDPOINTS = Instrument(
+    "pointsman_discovery_endpoints",
+    Kind.GAUGE,
+    "Endpoints of a discovered backend; condition is ready, draining or unready. With several workers the mean.",
+    ("backend", "condition"),
+    merge=Merge.MEAN,
+)
+DISCOVERY_AGE = Instrument(
+    "pointsman_discovery_age_seconds",
+    Kind.GAUGE,
+    "Since the source of a backend's endpoints was last heard: a live watch is heard about once a minute, DNS once per "
+    "lifetime of its answers. Of fixed lists there is none.",
+    ("backend",),
+    merge=Merge.MAX,
+)
+DISCOVERY_FAILURES = Instrument(
+    "pointsman_discovery_failures_total",
+    Kind.COUNTER,
+    "Times that the source of a backend's endpoints could not be asked or followed; the last known ones stay in use.",
+    ("backend", "reason"),
 )
 CONFIG_INFO = Instrument(
     "pointsman_config_info", Kind.GAUGE, "1 for the configuration in force.", ("hash",), merge=Merge.MAX
@@ -216,6 +237,9 @@ TABLE: tuple[Instrument, ...] = (
     ATTEMPTS_IN_FLIGHT,
     BACKEND_STATE,
     BACKEND_TOKENS,
+    DISCOVERY_ENDPOINTS,
+    DISCOVERY_AGE,
+    DISCOVERY_FAILURES,
     CONFIG_INFO,
     BUILD_INFO,
     SERIES,

@@ -23,6 +23,7 @@ FIELDS = frozenset((
     "state", "for_s", "until_s", "count", "name", "signal", "pid", "workers", "models", "backends", "detail",
     "http_status", "lag_ms", "failures", "in_flight", "source", "grace_s", "exit_code", "worker", "cause",
     "days_left", "fault", "config_hash", "needs_restart", "file", "address", "port", "calls",
+    "endpoint", "ready", "draining", "unready",
 ))  # fmt: skip
 """Every name that a line may carry; another one is left out, and counted in `dropped_fields`."""
 

@@ -51,6 +51,10 @@ EVENTS: Mapping[str, str] = {
     "backend_cooling_down": "warning",
     "backend_draining": "info",
     "backend_undrained": "info",
+    "endpoints_changed": "info",
+    "endpoints_refused": "error",
+    "discovery_failed": "warning",
+    "discovery_recovered": "info",
     "credentials_refused": "error",
     "certificate_reloaded": "info",
     "certificate_refused": "error",
@@ -226,7 +230,7 @@ class OtelTelemetry:
     def _count_retries(self, report: RoutingReport) -> None:
         before = report.attempts[0]
         for attempt in report.attempts[1:]:
-            same = attempt.target.backend == before.target.backend
+            same = attempt.target.place == before.target.place
             self._retries.add(
                 (report.model, "hedge" if attempt.hedge else "same_backend" if same else "failover")
             )
@@ -250,8 +254,10 @@ class OtelTelemetry:
         self._attempts_in_flight[backend] = self._attempts_in_flight.get(backend, 0) + 1
         if not isinstance(parent, RecordedSpan):
             return parent
-        attributes = attempt_attributes(attempt, self._addresses.get(backend))
-        return self._tracing.client_span(parent, f"{operation(attempt)} {attempt.target.model}", attributes)
+        target = attempt.target
+        address = _endpoint(target.endpoint) if target.endpoint else self._addresses.get(backend)
+        attributes = attempt_attributes(attempt, address)
+        return self._tracing.client_span(parent, f"{operation(attempt)} {target.model}", attributes)
 
     def attempt_ended(self, span: Span, attempt: Attempt, record: AttemptRecord) -> None:
         backend = attempt.target.backend
@@ -286,6 +292,9 @@ class OtelTelemetry:
         match name:
             case "backend_ejected":
                 self._parts.metrics.counter(table.EJECTIONS).add((str(fields.get("backend", table.OTHER)),))
+            case "discovery_failed":
+                labels = (str(fields.get("backend", table.OTHER)), str(fields.get("reason", table.OTHER)))
+                self._parts.metrics.counter(table.DISCOVERY_FAILURES).add(labels)
             case "config_reloaded" | "config_unchanged" | "config_refused":
                 self._parts.metrics.counter(table.RELOADS).add((_RELOAD_RESULTS[name],))
             case _:
@@ -309,7 +318,7 @@ class OtelTelemetry:
         self._parts.metrics.read(instrument, source)
 
     def name_backends(self, urls: Mapping[str, str]) -> None:
-        """Where the backends are, for spans; to be told again after a reload."""
+        """Where the backends that are one place are, for spans; to be told again after a reload."""
         self._addresses = {
             name: address for name, url in urls.items() if (address := _address(url)) is not None
         }
@@ -352,3 +361,8 @@ def _address(url: str) -> tuple[str, int] | None:
     except ValueError:
         return None
     return (parts.hostname, port) if parts.hostname else None
+
+
+def _endpoint(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)

@@ -74,6 +74,8 @@ def _add_report(fields: dict[str, object], report: RoutingReport) -> None:
         fields["warnings"] = [warning.field[:MAX_NAME] for warning in report.warnings[:16]]
     if (served := report.served) is not None:
         fields["backend"] = served.backend
+        if served.endpoint:
+            fields["endpoint"] = served.endpoint
         fields["provider"] = served.provider
         fields["upstream_model"] = served.model
     if report.opened is not None and report.opened.upstream_request_id:
@@ -100,6 +102,8 @@ def _short(record: AttemptRecord) -> dict[str, object]:
     short: dict[str, object] = {
         "backend": record.target.backend, "reason": outcome(record.reason), "ms": milliseconds(record.latency_s),
     }  # fmt: skip
+    if record.target.endpoint:
+        short["endpoint"] = record.target.endpoint
     if record.http_status:
         short["http_status"] = record.http_status
     if record.hedge:

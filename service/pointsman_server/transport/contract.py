@@ -88,6 +88,9 @@ class TransportOptions:
     connect_timeout_s: float = 2.0
     idle_connection_s: float = 15.0
     """A pooled connection older than this is not reused; below the upstream's own keep-alive time."""
+    authority: str = ""
+    """`host[:port]` that requests name, and the name that TLS asks for and verifies, in place of the URL's own: where
+    URLs hold the address of one of several servers."""
     proxy_url: str = ""
     ca_file: str = ""
     """PEM file of certificate authorities that replaces the system's."""

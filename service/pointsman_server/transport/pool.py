@@ -6,6 +6,7 @@ import importlib.metadata
 import io
 import ssl
 from collections.abc import Awaitable
+from urllib.parse import urlsplit
 
 import aiohttp
 from yarl import URL
@@ -44,6 +45,7 @@ class Pool:
         self._options = options
         self._clock = clock
         self._tls = _tls(options)
+        self._server_name = urlsplit(f"//{options.authority}").hostname if options.authority else None
         self._connectors: list[LineConnector] = []
         self._session: aiohttp.ClientSession | None = None
         self._fresh: aiohttp.ClientSession | None = None
@@ -52,13 +54,13 @@ class Pool:
         """Send over the pool, wait for headers; raises what aiohttp raises."""
         if self._session is None:
             self._session = self._make_session(self._options.idle_connection_s)
-        return _send(self._session, request)
+        return _send(self._session, request, self._server_name)
 
     def send_fresh(self, request: HTTPRequest) -> Awaitable[aiohttp.ClientResponse]:
         """The same on a connection of its own, which is not kept."""
         if self._fresh is None:
             self._fresh = self._make_session(None)
-        return _send(self._fresh, request)
+        return _send(self._fresh, request, self._server_name)
 
     async def close(self) -> None:
         """Break every request and free everything."""
@@ -73,9 +75,10 @@ class Pool:
     def _make_session(self, idle_s: float | None) -> aiohttp.ClientSession:
         connector = LineConnector(self._clock, tls=self._tls, idle_s=idle_s)
         self._connectors.append(connector)
+        named = {"Host": self._options.authority} if self._options.authority else {}
         return aiohttp.ClientSession(
             connector=connector,
-            headers={"Accept-Encoding": "identity", "User-Agent": USER_AGENT},
+            headers={"Accept-Encoding": "identity", "User-Agent": USER_AGENT, **named},
             # Name, TCP, proxy and TLS together. The rest of a request is bounded by who waits for it.
             timeout=aiohttp.ClientTimeout(total=None, connect=self._options.connect_timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -89,7 +92,9 @@ class Pool:
         )
 
 
-def _send(session: aiohttp.ClientSession, request: HTTPRequest) -> Awaitable[aiohttp.ClientResponse]:
+def _send(
+    session: aiohttp.ClientSession, request: HTTPRequest, server_name: str | None
+) -> Awaitable[aiohttp.ClientResponse]:
     body = request.body
     return session.request(
         request.method,
@@ -97,6 +102,7 @@ def _send(session: aiohttp.ClientSession, request: HTTPRequest) -> Awaitable[aio
         headers=request.headers,
         data=body if len(body) <= _PLAIN_BODY_BYTES else io.BytesIO(body),
         allow_redirects=False,
+        server_hostname=server_name,
     )
 
 

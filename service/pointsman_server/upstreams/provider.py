@@ -22,6 +22,8 @@ class Settings:
     limits: BodyLimits
     backend: schema.Backend
     """For what only one dialect asks for."""
+    authority: str = ""
+    """What requests and TLS name in place of the URL's host, where the URL holds an endpoint's address."""
 
 
 class BuildAdapter(Protocol):

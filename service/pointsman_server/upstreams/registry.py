@@ -49,8 +49,12 @@ def build_upstream(
     secret: Callable[[schema.SecretRef], Secret],
     clock: Clock,
     transport: Callable[[TransportOptions], Transport] | None = None,
+    *,
+    authority: str = "",
 ) -> Upstream:
     """The backend, ready to be called; no connection is opened yet.
+
+    `authority` is what it goes by where its URL holds the address of one endpoint (see TransportOptions).
 
     Raises KeyError for an unknown provider, ValueError where a URL is missing, OSError or ssl.SSLError for a bad
     `ca_file`.
@@ -58,13 +62,14 @@ def build_upstream(
     provider, profile = PROVIDERS[backend.provider], profile_of(backend)
     limits = BodyLimits(body_bytes=backend.max_body_bytes, event_bytes=backend.max_event_bytes)
     url = backend.url or profile.default_url
-    settings = Settings(url.rstrip("/"), limits, backend)
+    settings = Settings(url.rstrip("/"), limits, backend, authority)
     if provider.upstream is not None:
         return provider.upstream(profile, settings, clock)
     if not url or provider.adapter is None:
         raise ValueError(f"backend {name}: the provider {backend.provider} has no default url")
     options = TransportOptions(
         connect_timeout_s=backend.timeouts.connect_s,
+        authority=authority,
         proxy_url=backend.proxy_url,
         ca_file=backend.ca_file,
         limits=limits,

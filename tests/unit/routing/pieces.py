@@ -49,9 +49,9 @@ class View:
     def model(self, name):
         return self._models.get(self._aliases.get(name, name))
 
-    def place(self, backend, model):
+    def places_of(self, backend, model):
         view = self._places.get(backend)
-        return None if view is None else replace(view, target=replace(view.target, model=model))
+        return () if view is None else (replace(view, target=replace(view.target, model=model)),)
 
 
 def model(*targets, name="m", policy="round_robin", fallbacks=()):
