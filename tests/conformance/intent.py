@@ -136,10 +136,9 @@ def _generation(params: dict[str, Any]) -> Generation:
 def _reasoning(reasoning: dict[str, Any] | None) -> ReasoningConfig | None:
     if reasoning is None:
         return None
-    assert set(reasoning) <= {"effort", "budget_tokens", "enabled", "include", "adaptive", "summary"}, (
-        reasoning
-    )
-    enabled = reasoning.get("enabled")
+    known = {"effort", "budget_tokens", "enabled", "include", "adaptive", "summary", "prompt_mode"}
+    assert set(reasoning) <= known, reasoning
+    enabled = reasoning.get("enabled", reasoning.get("prompt_mode"))
     mode = None if enabled is None else ReasoningMode.ENABLED if enabled else ReasoningMode.DISABLED
     summary = reasoning.get("summary")
     return ReasoningConfig(

@@ -69,6 +69,8 @@ KEYS = (
     "prompt_tokens", "prompt_tokens_details", "cached_tokens", "code", "type", "text", "annotations", "tokens",
     "token_logprobs", "top_logprobs", "bytes", "function_call", "service_tier", "reasoning_content", "url_citation",
     "done", "done_reason", "thinking", "response", "created_at", "prompt_eval_count", "eval_count", "token", "logprob",
+    "content_filter_results", "prompt_filter_results", "filtered", "detected", "severity", "flag", "ban_round",
+    "need_clear_history", "signature", "reference_ids", "error_type", "request_id",
 )  # fmt: skip
 WORDS = st.sampled_from(["stop", "length", "tool_calls", "error", "abort", "content_filter", "hi", "{}", ""])
 SHAPED = st.recursive(
@@ -107,6 +109,7 @@ HEADERS = st.dictionaries(
     st.sampled_from([
         "retry-after", "retry-after-ms", "date", "x-should-retry", "x-request-id", "x-ratelimit-reset-requests",
         "x-ratelimit-reset-tokens", "x-ratelimit-remaining-tokens", "content-type",
+        "x-ratelimit-limit-req-minute", "apim-request-id", "x-bce-request-id",
     ]),
     TEXTS,
 )  # fmt: skip

@@ -76,6 +76,8 @@ class Vendor:
     """Another name for a field of the body -> the recorded one."""
     same_body: Callable[[Json], Json] = lambda body: body
     """A body in the form in which two that mean the same, by the rules of the recordings, are equal."""
+    same_headers: Callable[[Mapping[str, str]], Mapping[str, str]] = lambda headers: headers
+    """Recorded headers without those that may be left out."""
     lacking: Mapping[str, str] = field(default_factory=dict)
     """Cases that cannot be expressed, with the reason why: declared, never skipped in silence."""
     folder: str = ""

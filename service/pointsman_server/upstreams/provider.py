@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -49,7 +50,18 @@ class Provider:
     """For what speaks otherwise, or to nobody."""
     versions: Mapping[str, Profile] = field(default_factory=dict)
     """Profiles by the version of the provider's API, where it has several; `profile` is one of them."""
+    version_form: str = ""
+    """Pattern of further versions, of which there are too many to list; all go with `profile`."""
 
     def profile_of(self, api_version: str) -> Profile:
         """The profile of a version; the default one's for an empty name."""
         return self.versions.get(api_version, self.profile)
+
+    def version_fault(self, api_version: str) -> str:
+        """Why the provider cannot be asked for this version; empty when it can, or none is named."""
+        if not api_version or api_version in self.versions or re.fullmatch(self.version_form, api_version):
+            return ""
+        if self.version_form:
+            return "is no version of the provider's API"
+        known = ", ".join(self.versions)
+        return f"must be one of {known}" if known else "the provider has no versions to choose from"

@@ -25,6 +25,11 @@ PROVIDERS: Mapping[str, Provider] = {
     "ollama": ollama.OLLAMA,
     "ollama_compatible": openai.OLLAMA_COMPATIBLE,
     "openai_compatible": openai.OPENAI_COMPATIBLE,
+    "azure_openai": openai.AZURE_OPENAI,
+    "mistral": openai.MISTRAL,
+    "dashscope_compatible": openai.DASHSCOPE_COMPATIBLE,
+    "qianfan": openai.QIANFAN,
+    "huggingface": openai.HUGGINGFACE,
     "simulator": simulator.SIMULATOR,
 }
 """What a backend's `provider` may be."""
@@ -97,12 +102,8 @@ def backend_findings(backend: schema.Backend) -> Iterator[tuple[str, str]]:
     provider = PROVIDERS[backend.provider]
     if provider.adapter is not None and not (backend.url or profile_of(backend).default_url):
         yield "url", f"this key is required: the provider {backend.provider} has no default"
-    if backend.api_version and backend.api_version not in provider.versions:
-        known = ", ".join(provider.versions)
-        yield (
-            "api_version",
-            f"must be one of {known}" if known else "the provider has no versions to choose from",
-        )
+    if fault := provider.version_fault(backend.api_version):
+        yield "api_version", fault
 
 
 def offers(provider: str) -> Mapping[str, frozenset[str]]:

@@ -94,7 +94,7 @@ def test_reasons(status, body, reason):
         (error("hi", code=400), "hi", "400"),
         ({"error": "hi"}, "hi", ""),
         ({"detail": "hi"}, "hi", ""),
-        ({"detail": [{"loc": ["body", 0], "msg": "bad"}, "x", 7]}, "body.0: bad; x; ", ""),
+        ({"detail": [{"loc": ["body", 0], "msg": "bad"}, "x", 7]}, "bad; x", ""),
         ({"message": "hi", "code": "c"}, "hi", "c"),
         ({"object": "error", "message": {"detail": [{"msg": "bad"}]}, "code": "1300"}, "bad", "1300"),
         ([error("hi")], "hi", ""),
@@ -107,7 +107,17 @@ def test_reasons(status, body, reason):
 def test_words(body, message, code):
     """Of every form of an error body."""
     said = refusal(400, body).upstream
-    assert (said.message, said.code) == (message.strip(), code)
+    assert (said.message, said.code) == (message, code)
+
+
+def test_the_place_of_a_fault_is_told():
+    """Beside the provider's own message, unless that names it."""
+    faults = [{"loc": ["body", "temperature"], "msg": "too high"}, {"loc": ["body", "n"], "msg": "too many"}]
+    found = refusal(422, {"detail": faults})
+    assert found.upstream.message == "too high; too many"
+    assert found.detail.endswith("too high; too many (body.temperature, body.n)")
+    assert refusal(400, error("bad tools[0]", param="tools[0]")).detail.endswith(": bad tools[0]")
+    assert refusal(500, error("oops", param="tools[0]")).detail == "the upstream failed"
 
 
 def test_waits():

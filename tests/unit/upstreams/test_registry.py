@@ -77,10 +77,14 @@ def test_defaults():
 def test_what_a_provider_finds_in_its_backend():
     """Keys that it cannot go with, before anything is built."""
     found = {name: dict(backend_findings(schema.Backend(provider=name))) for name in PROVIDERS}
-    assert [name for name, keys in found.items() if "url" in keys] == ["openai_compatible"]
+    assert [name for name, keys in found.items() if "url" in keys] == ["openai_compatible", "azure_openai"]
     assert dict(backend_findings(schema.Backend(provider="openai_compatible", url="http://h"))) == {}
     versioned = schema.Backend(provider="openai", api_version="2024-10-21")
     assert dict(backend_findings(versioned)) == {"api_version": "the provider has no versions to choose from"}
+    for version, fault in (("2024-10-21", {}), ("preview", {}), ("1", {"api_version": "is no version"})):
+        azure = schema.Backend(provider="azure_openai", url="http://h", api_version=version)
+        keys = dict(backend_findings(azure))
+        assert {name: text[:13] for name, text in keys.items()} == fault
 
 
 def test_versions_of_an_api():

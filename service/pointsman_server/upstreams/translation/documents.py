@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from pointsman_server.errors import Reason, ServiceError
+from pointsman_server.transport.sse import SseFraming
 from pointsman_server.upstreams.translation.faults import clean_text
 
 _DECODE = msgspec.json.Decoder().decode
@@ -31,11 +32,22 @@ def loose_json(data: bytes) -> object:
 
 
 def parse(data: bytes) -> object:
-    """The same; None for what is not JSON, for bodies that only may hold some, such as those of errors."""
+    """The same; None for what is not JSON, for bodies that only may hold some, such as those of errors.
+
+    Servers that fail before the first event of a stream may set the status but keep the framing: the last event that
+    is JSON then counts.
+    """
     try:
         return loose_json(data)
     except ServiceError:
-        return None
+        pass
+    framing = SseFraming(len(data) + 1)
+    for event in reversed([*framing.feed(data), *framing.close()]):
+        try:
+            return loose_json(event.data)
+        except ServiceError:
+            continue
+    return None
 
 
 def as_object(value: object) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
@@ -181,6 +181,21 @@ _BY_STATUS: Mapping[int, Reason] = {
 }
 
 
+def answer_id(headers: Headers, names: Iterable[str]) -> str:
+    """The provider's own id of the request, from the first of these headers that tells one."""
+    return next((word for name in names if (word := bounded_word(headers.get(name, "")))), "")
+
+
+def reason_by_code(code: str, codes: Mapping[str, Reason]) -> Reason | None:
+    """What a code means; where codes are refined behind dots, that of the nearest one known."""
+    word = code.lower()
+    while word:
+        if (reason := codes.get(word)) is not None:
+            return reason
+        word = word.rpartition(".")[0]
+    return None
+
+
 def reason_by_status(status: int) -> Reason:
     """What a status means where the body says nothing better."""
     known = _BY_STATUS.get(status)
@@ -227,6 +242,8 @@ def provider_error(
     detail = DETAILS[reason]
     if message and reason in _REPAIRABLE:
         detail = f"{detail}: {message}"
+        if said.param and said.param not in message:
+            detail = f"{detail} ({bounded_message(said.param)})"
     return ServiceError(
         reason,
         detail,

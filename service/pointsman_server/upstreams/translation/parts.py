@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable
+import string
+from collections.abc import Hashable, Iterable, Mapping
+
+from pointsman_server.domain import Message, ToolCall
+
+_ID_LETTERS = string.ascii_letters + string.digits
 
 
 class PartNumbers:
@@ -29,3 +34,21 @@ def made_tool_id(attempt_id: str, candidate: int, number: int) -> str:
     """An id where the wire has none: the same whenever the same attempt is read again, unlike any other's."""
     seed = f"{attempt_id}/{candidate}/{number}".encode(errors="replace")
     return f"call_{hashlib.blake2s(seed, digest_size=12).hexdigest()}"
+
+
+def tool_names(messages: Iterable[Message]) -> Mapping[str, str]:
+    """Id of a call -> the name of its tool, as the history tells it; of equal ids the last one counts."""
+    parts = (part.content for message in messages for part in message.parts)
+    return {call.id: call.name for call in parts if isinstance(call, ToolCall)}
+
+
+def fitted_tool_id(tool_id: str, length: int) -> str:
+    """The id of a call for a provider that wants so many letters and digits: the same one for the same id, always."""
+    if len(tool_id) == length and tool_id.isascii() and tool_id.isalnum():
+        return tool_id
+    number = int.from_bytes(hashlib.blake2s(tool_id.encode(errors="replace")).digest())
+    letters = []
+    for _ in range(length):
+        number, place = divmod(number, len(_ID_LETTERS))
+        letters.append(_ID_LETTERS[place])
+    return "".join(letters)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from pointsman_server.domain import ReasoningEffort, ReasoningMode
+from pointsman_server.errors import Reason
 
 
 class UnaryUpstream(enum.StrEnum):
@@ -67,9 +68,23 @@ class Profile:
     """Without it, one forced tool is offered alone and some call is required."""
     allowed_tools_choice: bool = False
     """Without it, tools that are not allowed are left out."""
+    required_tool_choice: str = "required"
+    """The word for any tool at all; empty: only a single one can be forced, by its name."""
+    tool_id_length: int = 0
+    """Ids of calls consist of so many letters and digits, and others are mapped; 0: any text will do."""
+    tool_result_names: bool = False
+    """A tool's result names the tool."""
+    media_objects: bool = True
+    """The address of media stands in an object of its own; without it, bare."""
+    null_content: bool = True
+    """A turn of the assistant without any text says so; without it, it has no content at all."""
+    deployments: bool = False
+    """Its URLs are those of Azure: a resource with deployments."""
+    answer_prefix: bool = False
+    """A last turn of the assistant is marked as the beginning of the answer."""
     reasoning_history: str = ""
-    """Where earlier reasoning goes in a message of the assistant; empty: it is dropped, but for what is signed and goes
-    back to its maker."""
+    """Where earlier reasoning goes in a message of the assistant; `content`: among its pieces; empty: it is dropped,
+    but for what is signed and goes back to its maker."""
     effort_or_budget: bool = False
     """Takes one of the two at a time; the budget is the finer word."""
     refusal_history: bool = False
@@ -87,6 +102,12 @@ class Profile:
     """The version of the provider's API that this is the profile of, where it has several."""
     key_header: str = "authorization"
     """Where a key goes whose kind the configuration leaves open; `authorization` takes it as a bearer token."""
+    late_ratings: bool = False
+    """Judgements of an answer may come behind its finish reason."""
+    error_codes: Mapping[str, Reason] = field(default_factory=dict)
+    """Codes and types of its errors that mean something else, or more, than in the dialect; in lower case."""
+    answer_id_headers: tuple[str, ...] = ("x-request-id",)
+    """Where an answer tells the provider's own id of the request, the best first."""
     request_id_header: str = "x-request-id"
     caller_headers: frozenset[str] = frozenset({"x-request-id"})
     """What a caller may set through provider_options."""

@@ -90,7 +90,7 @@ def unsupported(call: Call, profile: Profile, model: str = "") -> tuple[Warning,
     fields = wire_fields(call, profile)
     found = [*_generation(call.generation, fields, profile), *_rest(call, fields)]
     if call.tools or call.tool_choice is not None:
-        found.extend(_tools(call, fields))
+        found.extend(_tools(call, fields, profile))
     match call.input:
         case Conversation(messages):
             for position, message in enumerate(messages):
@@ -149,7 +149,23 @@ def _reasoning(config: ReasoningConfig, fields: Mapping[str, str], profile: Prof
         yield _parameter("generation.reasoning.include")
 
 
-def _tools(call: Call, fields: Mapping[str, str]) -> Iterator[Warning]:
+def only_tool(call: Call) -> str:
+    """The name of the one tool that may be called; empty when there are others or none."""
+    choice = call.tool_choice
+    names = {tool.name for tool in call.tools}
+    if choice is not None and choice.allowed_tools:
+        names.intersection_update(choice.allowed_tools)
+    return names.pop() if len(names) == 1 else ""
+
+
+def _can_force(call: Call, fields: Mapping[str, str], profile: Profile) -> bool:
+    """Whether the wire has a word for a call that must be made."""
+    if "tool_choice.mode" not in fields:
+        return False
+    return bool(profile.required_tool_choice or (profile.named_tool_choice and only_tool(call)))
+
+
+def _tools(call: Call, fields: Mapping[str, str], profile: Profile) -> Iterator[Warning]:
     choice = call.tool_choice
     if call.tools and "tools" not in fields:
         forced = choice is not None and choice.mode is ToolChoiceMode.REQUIRED
@@ -161,7 +177,7 @@ def _tools(call: Call, fields: Mapping[str, str]) -> Iterator[Warning]:
     if choice is None:
         return
     # Without the field, AUTO is what happens anyway, and NONE is said by offering no tools.
-    if choice.mode is ToolChoiceMode.REQUIRED and "tool_choice.mode" not in fields:
+    if choice.mode is ToolChoiceMode.REQUIRED and not _can_force(call, fields, profile):
         yield _parameter("tool_choice.mode")
     if choice.allowed_tools and "tool_choice.allowed_tools" not in fields:
         yield _parameter("tool_choice.allowed_tools")

@@ -7,6 +7,7 @@ from pointsman_server.errors import ServiceError
 from pointsman_server.transport.contract import Headers, HTTPRequest
 from pointsman_server.upstreams.contract import Decoder
 from pointsman_server.upstreams.dialects.openai.decoder import ChatReader
+from pointsman_server.upstreams.dialects.openai.place import Place, deployment_place
 from pointsman_server.upstreams.dialects.openai.request import encode_body
 from pointsman_server.upstreams.provider import Settings
 from pointsman_server.upstreams.translation.decoding import AnswerDecoder
@@ -21,9 +22,10 @@ class OpenAIAdapter:
 
     def __init__(self, profile: Profile, settings: Settings) -> None:
         self._profile = profile
-        self._chat_url = f"{settings.base_url}/chat/completions"
-        self._prompt_url = f"{settings.base_url}/completions"
         self._limits = settings.limits
+        self._place = Place(settings.base_url)
+        if profile.deployments:
+            self._place = deployment_place(settings.base_url, settings.backend.api_version)
 
     def request(self, attempt: Attempt) -> HTTPRequest:
         """As the protocol says."""
@@ -31,7 +33,7 @@ class OpenAIAdapter:
         chat = is_chat(attempt.call, self._profile)
         return HTTPRequest(
             method="POST",
-            url=self._chat_url if chat else self._prompt_url,
+            url=self._place.url(attempt.target.model, "/chat/completions" if chat else "/completions"),
             headers={
                 "content-type": "application/json",
                 "accept": "text/event-stream" if stream else "application/json",
@@ -45,8 +47,9 @@ class OpenAIAdapter:
     def decoder(self, attempt: Attempt, status: int, headers: Headers) -> Decoder:
         """As the protocol says."""
         reader = ChatReader(attempt, self._profile, status=status, headers=headers)
-        return AnswerDecoder(reader, self._limits)
+        return AnswerDecoder(reader, self._limits, at_end=reader.release)
 
     def refusal(self, status: int, headers: Headers, body: bytes) -> ServiceError:
         """As the protocol says."""
-        return read_refusal(status, headers, body)
+        profile = self._profile
+        return read_refusal(status, headers, body, profile.error_codes, profile.answer_id_headers)

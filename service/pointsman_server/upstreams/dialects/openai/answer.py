@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pointsman_server.domain import (
@@ -13,16 +14,18 @@ from pointsman_server.domain import (
     Finished,
     FinishReason,
     Opened,
-    TokenLogprob,
+    SafetyRating,
     Usage,
     UsageReport,
 )
 from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.upstreams.dialects.openai import chunk as wire
 from pointsman_server.upstreams.translation.decoding import Place
-from pointsman_server.upstreams.translation.documents import log_probability
+from pointsman_server.upstreams.translation.documents import as_object
 from pointsman_server.upstreams.translation.faults import bounded_word, clean_text, whole_number
+from pointsman_server.upstreams.translation.logprobs import map_logprobs
 from pointsman_server.upstreams.translation.parts import PartNumbers, made_tool_id
+from pointsman_server.upstreams.translation.ratings import filter_ratings, flag_ratings, worst
 
 MAX_CANDIDATES = 128
 _LAST_SECOND = 253_402_300_799
@@ -39,6 +42,7 @@ _FINISH: Mapping[str, FinishReason] = {
     "function_call": FinishReason.TOOL_CALLS,
     "content_filter": FinishReason.CONTENT_FILTER,
 }
+_OF_PROMPT = "of the prompt"
 _FAILED = frozenset({"error", "abort"})
 """Words of servers for an answer that came to grief: a fault, not an answer."""
 
@@ -53,27 +57,39 @@ class _Call:
 
 
 class _Candidate:
-    __slots__ = ("calls", "finished", "last_call", "text_part")
+    __slots__ = ("calls", "finished", "held", "last_call", "ratings", "text_part")
 
     def __init__(self) -> None:
         self.text_part = -1
         self.calls: dict[Hashable, _Call] = {}
         self.last_call: Hashable = None
         self.finished = False
+        self.held: Finished | None = None
+        """How it ended, until the last of its ratings has come."""
+        self.ratings: tuple[SafetyRating, ...] = ()
 
 
 class AnswerEvents:
-    """The events of one answer, whole or in chunks."""
+    """The events of one answer, whole or in chunks.
+
+    Where ratings may come behind a finish reason (`late_ratings`), it is held back until `release`.
+    """
 
     __slots__ = (
-        "_attempt_id", "_candidates", "_parts", "_place", "_reasoning", "_usage", "opened",
+        "_attempt_id", "_candidates", "_late_ratings", "_origin", "_parts", "_place", "_prompt_ratings", "_reasoning",
+        "_usage", "opened",
     )  # fmt: skip
 
-    def __init__(self, attempt_id: str, place: Place, *, reasoning: bool) -> None:
+    def __init__(
+        self, attempt_id: str, place: Place, *, reasoning: bool, origin: str = "", late_ratings: bool = False
+    ) -> None:
         self.opened = False
         self._attempt_id = attempt_id
         self._place = place
         self._reasoning = reasoning
+        self._origin = origin
+        self._late_ratings = late_ratings
+        self._prompt_ratings: tuple[SafetyRating, ...] = ()
         self._candidates: dict[int, _Candidate] = {}
         self._parts = PartNumbers()
         self._usage: Usage | None = None
@@ -88,6 +104,8 @@ class AnswerEvents:
         """Append the events of one document. Raises ServiceError when it tells of a failure or makes no sense."""
         if not self.opened and (chunk.id or chunk.model):
             events.append(self._map_opened(chunk))
+        if chunk.prompt_filter_results is not None or chunk.need_clear_history:
+            self._add_prompt_ratings(chunk)
         if chunk.choices:
             for position, choice in enumerate(chunk.choices):
                 index = position if choice.index is None else choice.index
@@ -115,8 +133,15 @@ class AnswerEvents:
         """A whole answer needs no finish reason to be complete; say how candidates without one ended."""
         for index, state in self._candidates.items():
             if not state.finished:
-                state.finished = True
-                events.append(Finished(index, FinishReason.TOOL_CALLS if state.calls else FinishReason.OTHER))
+                reason = FinishReason.TOOL_CALLS if state.calls else FinishReason.OTHER
+                self._finish(state, Finished(index, reason), events)
+
+    def release(self, events: list[Event]) -> None:
+        """Append what was held back: nothing more comes."""
+        for state in self._candidates.values():
+            if state.held is not None:
+                events.append(self._rated(state, state.held))
+                state.held = None
 
     def _map_opened(self, chunk: wire.Chunk) -> Opened:
         self.opened = True
@@ -143,9 +168,30 @@ class AnswerEvents:
             events.append(Delta(index, part, DeltaKind.TEXT, said.content))
         else:
             events.extend(self._deltas(index, state, choice, said))
+        if choice.content_filter_results or choice.flag or choice.need_clear_history:
+            state.ratings = worst((*state.ratings, *_map_ratings(choice)))
         if choice.finish_reason and not state.finished:
-            events.append(_map_finish(index, choice, called=bool(state.calls)))
-            state.finished = True
+            self._finish(state, _map_finish(index, choice, called=bool(state.calls)), events)
+        elif choice.finish_reason == "content_filter" and state.held is not None:
+            state.held = _map_finish(index, choice, called=bool(state.calls))
+
+    def _finish(self, state: _Candidate, finished: Finished, events: list[Event]) -> None:
+        state.finished = True
+        if self._late_ratings:
+            state.held = finished
+        else:
+            events.append(self._rated(state, finished))
+
+    def _rated(self, state: _Candidate, finished: Finished) -> Finished:
+        safety = (*self._prompt_ratings, *state.ratings)
+        return replace(finished, safety=safety) if safety else finished
+
+    def _add_prompt_ratings(self, chunk: wire.Chunk) -> None:
+        found = list(self._prompt_ratings)
+        for item in _list(chunk.prompt_filter_results):
+            found.extend(filter_ratings(as_object(item).get("content_filter_results"), _OF_PROMPT))
+        found.extend(flag_ratings({"need_clear_history": chunk.need_clear_history}))
+        self._prompt_ratings = worst(found)
 
     def _new_candidate(self, index: int) -> _Candidate:
         if not 0 <= index < MAX_CANDIDATES:
@@ -158,7 +204,7 @@ class AnswerEvents:
     def _deltas(
         self, index: int, state: _Candidate, choice: wire.Choice, said: wire.Delta | None
     ) -> Iterator[Delta]:
-        logprobs = _map_logprobs(choice.logprobs)
+        logprobs = map_logprobs(choice.logprobs)
         text = choice.text if said is None else said.content
         kinds: list[tuple[DeltaKind, str | None]] = [(DeltaKind.TEXT, text)]
         if said is not None:
@@ -172,8 +218,15 @@ class AnswerEvents:
             if piece:
                 yield Delta(index, self._parts.of(index, kind), kind, piece, logprobs=logprobs)
                 logprobs = ()
-        if said is not None and said.annotations:
-            citations = tuple(_map_citations(said.annotations))
+        if said is not None and said.signature and self._reasoning:
+            part = self._parts.of(index, DeltaKind.REASONING)
+            data = said.signature.encode()
+            yield Delta(index, part, DeltaKind.SIGNATURE, data=data, origin=self._origin)
+        if said is not None and (said.annotations or said.references):
+            citations = (
+                *_map_citations(said.annotations),
+                *(Citation(document_id=word) for word in said.references),
+            )
             if citations:
                 part = self._parts.of(index, DeltaKind.TEXT)
                 yield Delta(index, part, DeltaKind.TEXT, logprobs=logprobs, citations=citations)
@@ -228,7 +281,7 @@ class AnswerEvents:
 def _only_text(said: wire.Delta) -> bool:
     return not (
         said.reasoning or said.reasoning_content or said.tool_calls or said.refusal or said.function_call
-        or said.annotations
+        or said.annotations or said.references or said.signature
     )  # fmt: skip
 
 
@@ -251,6 +304,17 @@ def _map_finish(index: int, choice: wire.Choice, *, called: bool) -> Finished:
         FinishReason.TOOL_CALLS if called else _FINISH.get(raw, FinishReason.OTHER),
         raw=raw,
         stop_sequence=stop if isinstance(stop, str) else "",
+    )
+
+
+def _map_ratings(choice: wire.Choice) -> Iterator[SafetyRating]:
+    yield from filter_ratings(choice.content_filter_results)
+    yield from flag_ratings(
+        {
+            "flag": choice.flag,
+            "ban_round": choice.ban_round,
+            "need_clear_history": choice.need_clear_history,
+        }
     )
 
 
@@ -286,43 +350,6 @@ def _part_of(whole: int | None, *values: object) -> int | None:
         if (number := whole_number(value)) is not None:
             return number if whole is None else min(number, whole)
     return None
-
-
-def _map_logprobs(value: object) -> tuple[TokenLogprob, ...]:
-    if not isinstance(value, dict):
-        return ()
-    if isinstance(value.get("token_logprobs"), list):
-        return tuple(_map_prompt_logprobs(value))
-    items = [*_list(value.get("content")), *_list(value.get("refusal"))]
-    return tuple(_map_logprob(item) for item in items if isinstance(item, dict))
-
-
-def _map_logprob(item: dict[str, Any]) -> TokenLogprob:
-    others = [inner for inner in _list(item.get("top_logprobs")) if isinstance(inner, dict)]
-    token, raw = item.get("token"), item.get("bytes")
-    return TokenLogprob(
-        token=clean_text(token) if isinstance(token, str) else "",
-        logprob=log_probability(item.get("logprob")),
-        token_bytes=bytes(raw)
-        if isinstance(raw, list) and all(type(b) is int and 0 <= b <= 255 for b in raw)
-        else b"",
-        top=tuple(_map_logprob({**inner, "top_logprobs": None}) for inner in others),
-    )
-
-
-def _map_prompt_logprobs(value: dict[str, Any]) -> Iterator[TokenLogprob]:
-    """The form of completions: parallel lists, alternatives as objects."""
-    tops = _list(value.get("top_logprobs"))
-    pairs = zip(_list(value.get("tokens")), _list(value.get("token_logprobs")), strict=False)
-    for position, (token, logprob) in enumerate(pairs):
-        top = tops[position] if position < len(tops) and isinstance(tops[position], dict) else {}
-        yield TokenLogprob(
-            token=clean_text(token) if isinstance(token, str) else "",
-            logprob=log_probability(logprob),
-            top=tuple(
-                TokenLogprob(clean_text(name), log_probability(number)) for name, number in top.items()
-            ),
-        )
 
 
 def _map_citations(annotations: object) -> Iterator[Citation]:

@@ -5,12 +5,12 @@ patient where it has not. Unknown fields are ignored; a field of a wrong type co
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from pointsman_server.upstreams.translation.documents import loose_json
-from pointsman_server.upstreams.translation.faults import clean_text, whole_number
+from pointsman_server.upstreams.translation.faults import bounded_word, clean_text, whole_number
 
 
 class Function(msgspec.Struct, gc=False):
@@ -28,8 +28,8 @@ class ToolCallPiece(msgspec.Struct):
     function: Function | None = None
 
 
-class Delta(msgspec.Struct):
-    """What a message, or an increment of one, says."""
+class Delta(msgspec.Struct, rename={"references": "-references", "signature": "-signature"}):
+    """What a message, or an increment of one, says. What is renamed comes from the pieces of a content alone."""
 
     content: str | None = None
     reasoning: str | None = None
@@ -38,6 +38,10 @@ class Delta(msgspec.Struct):
     tool_calls: list[ToolCallPiece] | None = None
     function_call: Function | None = None
     annotations: Any = None
+    references: tuple[str, ...] = ()
+    """Ids of documents that a content of typed pieces refers to."""
+    signature: str = ""
+    """Of the thinking among its pieces."""
 
 
 class Choice(msgspec.Struct):
@@ -50,6 +54,10 @@ class Choice(msgspec.Struct):
     finish_reason: str | None = None
     stop_reason: str | int | None = None
     logprobs: Any = None
+    content_filter_results: Any = None
+    flag: Any = None
+    ban_round: Any = None
+    need_clear_history: Any = None
 
 
 class Chunk(msgspec.Struct):
@@ -62,6 +70,11 @@ class Chunk(msgspec.Struct):
     choices: list[Choice] | None = None
     usage: Any = None
     error: Any = None
+    error_type: str | None = None
+    """Beside an error that is a text."""
+    request_id: str | None = None
+    prompt_filter_results: Any = None
+    need_clear_history: Any = None
 
 
 class PlainDelta(msgspec.Struct, gc=False):
@@ -86,6 +99,8 @@ class PlainChoice(msgspec.Struct):
     message: None = None
     finish_reason: None = None
     logprobs: None = None
+    content_filter_results: None = None
+    flag: Literal[0] | None = None
 
 
 class PlainChunk(msgspec.Struct):
@@ -120,7 +135,8 @@ def read_chunk(data: bytes) -> Chunk | None:
         if not isinstance(document, dict):
             return None
         chunk = _chunk(document)
-    if chunk.choices is None and chunk.usage is None and chunk.error is None:
+    said = (chunk.choices, chunk.usage, chunk.error, chunk.prompt_filter_results)
+    if all(part is None for part in said):
         return None
     return chunk
 
@@ -137,6 +153,10 @@ def _chunk(document: dict[str, Any]) -> Chunk:
         else None,
         usage=document.get("usage"),
         error=document.get("error"),
+        error_type=_text(document.get("error_type")),
+        request_id=_text(document.get("request_id")),
+        prompt_filter_results=document.get("prompt_filter_results"),
+        need_clear_history=document.get("need_clear_history"),
     )
 
 
@@ -151,6 +171,10 @@ def _choice(item: dict[str, Any]) -> Choice:
         finish_reason=_text(item.get("finish_reason")),
         stop_reason=_text(item.get("stop_reason")),
         logprobs=item.get("logprobs"),
+        content_filter_results=item.get("content_filter_results"),
+        flag=item.get("flag"),
+        ban_round=item.get("ban_round"),
+        need_clear_history=item.get("need_clear_history"),
     )
 
 
@@ -162,15 +186,11 @@ def _index(value: object) -> int:
 def _delta(value: object) -> Delta | None:
     if not isinstance(value, dict):
         return None
-    content, reasoning = value.get("content"), _text(value.get("reasoning"))
-    text = _text(content)
-    if isinstance(content, list):
-        text, thoughts = _pieces(content)
-        reasoning = reasoning or thoughts
-    calls = value.get("tool_calls")
+    content, calls = value.get("content"), value.get("tool_calls")
+    pieces = _pieces(content) if isinstance(content, list) else Pieces([_text(content) or ""], [], [], [])
     return Delta(
-        content=text,
-        reasoning=reasoning,
+        content="".join(pieces.texts),
+        reasoning=_text(value.get("reasoning")) or "".join(pieces.thoughts),
         reasoning_content=_text(value.get("reasoning_content")),
         refusal=_text(value.get("refusal")),
         tool_calls=[_call(item) for item in calls if isinstance(item, dict)]
@@ -178,23 +198,36 @@ def _delta(value: object) -> Delta | None:
         else None,
         function_call=_function(value.get("function_call")),
         annotations=value.get("annotations"),
+        references=tuple(pieces.references),
+        signature="".join(pieces.signatures),
     )
 
 
-def _pieces(content: list[object]) -> tuple[str, str]:
-    """Text and thinking of a content that comes as a list of typed pieces (Mistral)."""
-    texts: list[str] = []
-    thoughts: list[str] = []
+class Pieces(NamedTuple):
+    """What a content says that comes as a list of typed pieces (Mistral)."""
+
+    texts: list[str]
+    thoughts: list[str]
+    references: list[str]
+    signatures: list[str]
+
+
+def _pieces(content: list[object]) -> Pieces:
+    found = Pieces([], [], [], [])
     for piece in content:
         if not isinstance(piece, dict):
             continue
-        texts.append(_text(piece.get("text")) or "")
+        found.texts.append(_text(piece.get("text")) or "")
         inner = piece.get("thinking")
         if isinstance(inner, list):
-            thoughts.extend(_text(item.get("text")) or "" for item in inner if isinstance(item, dict))
+            found.thoughts.extend(_text(item.get("text")) or "" for item in inner if isinstance(item, dict))
         else:
-            thoughts.append(_text(inner) or "")
-    return "".join(texts), "".join(thoughts)
+            found.thoughts.append(_text(inner) or "")
+        ids = piece.get("reference_ids")
+        if isinstance(ids, list):
+            found.references.extend(word for item in ids if (word := bounded_word(item)))
+        found.signatures.append(_text(piece.get("signature")) or "")
+    return found
 
 
 def _call(item: dict[str, Any]) -> ToolCallPiece:

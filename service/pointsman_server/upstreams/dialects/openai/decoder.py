@@ -11,9 +11,10 @@ from pointsman_server.upstreams.dialects.openai.answer import AnswerEvents
 from pointsman_server.upstreams.dialects.openai.chunk import Chunk, read_chunk, read_plain
 from pointsman_server.upstreams.translation.decoding import Place
 from pointsman_server.upstreams.translation.documents import loose_json
-from pointsman_server.upstreams.translation.error_objects import answered_error, say
-from pointsman_server.upstreams.translation.faults import DETAILS, Said, bounded_word
+from pointsman_server.upstreams.translation.error_objects import answered_error, say, told_id
+from pointsman_server.upstreams.translation.faults import DETAILS, Said, answer_id, bounded_word
 from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.support import origin
 
 
 class ChatReader:
@@ -22,7 +23,7 @@ class ChatReader:
     [DONE] alone proves nothing, since it follows an error too; its absence proves nothing either.
     """
 
-    __slots__ = ("_answer", "_expected", "_plain", "ended", "place")
+    __slots__ = ("_answer", "_codes", "_expected", "_plain", "ended", "place")
 
     def __init__(self, attempt: Attempt, profile: Profile, *, status: int, headers: Headers) -> None:
         generation = attempt.call.generation
@@ -32,9 +33,13 @@ class ChatReader:
             and config.include is False
             and "generation.reasoning.include" in profile.fields
         )
-        self.place = Place(status, headers, bounded_word(headers.get("x-request-id", "")))
+        self.place = Place(status, headers, answer_id(headers, profile.answer_id_headers))
         self.ended = False
-        self._answer = AnswerEvents(attempt.upstream_id, self.place, reasoning=not hidden)
+        self._codes = profile.error_codes
+        self._answer = AnswerEvents(
+            attempt.upstream_id, self.place, reasoning=not hidden, origin=origin(profile, attempt.target.model),
+            late_ratings=profile.late_ratings,
+        )  # fmt: skip
         self._expected = generation.n or 1 if "generation.n" in profile.fields else 1
         self._plain = False
 
@@ -58,27 +63,35 @@ class ChatReader:
         if chunk is not None and chunk.error:
             self._fail(chunk, events)
         if chunk is None or not chunk.choices:
-            said = say(loose_json(data))
+            document = loose_json(data)
+            said = say(document)
             if said is not None:
-                raise self._told(said)
+                raise self._told(said, told_id(document))
             raise ServiceError(Reason.UPSTREAM_BAD_RESPONSE, "the upstream's answer holds no candidate")
         self._answer.add(chunk, events)
         self._answer.finish_whole(events)
+        self._answer.release(events)
         if not self._answer.opened:
             events.insert(0, Opened(upstream_request_id=self.place.request_id))
         self.ended = True
+
+    def release(self, events: list[Event]) -> None:
+        """Append the finish reasons that waited for judgements behind them."""
+        self._answer.release(events)
 
     def _take(self, data: bytes, name: str, events: list[Event]) -> None:
         if data.startswith(b"[") and data.strip() == b"[DONE]":
             if not self._answer.finished:
                 raise ServiceError(Reason.UPSTREAM_TRUNCATED, DETAILS[Reason.UPSTREAM_TRUNCATED])
+            self.release(events)
             self.ended = True
             return
         chunk = read_chunk(data)
         if chunk is None:
-            said = say(loose_json(data))
+            document = loose_json(data)
+            said = say(document)
             if said is not None or name == "error":
-                raise self._told(said)
+                raise self._told(said, told_id(document))
         elif chunk.error:
             self._fail(chunk, events)
         else:
@@ -89,8 +102,12 @@ class ChatReader:
         for choice in chunk.choices or ():
             choice.finish_reason = None
         self._answer.add(chunk, events)
-        raise self._told(say({"error": chunk.error}))
+        said = say({"error": chunk.error, "error_type": chunk.error_type})
+        raise self._told(said, bounded_word(chunk.request_id))
 
-    def _told(self, said: Said | None) -> ServiceError:
+    def _told(self, said: Said | None, request_id: str) -> ServiceError:
         said = said or Said()
-        return answered_error(said, self.place.fault(stream_status=said.status), self.place.headers)
+        self.place.request_id = self.place.request_id or request_id
+        return answered_error(
+            said, self.place.fault(stream_status=said.status), self.place.headers, self._codes
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, assert_never
 
 from pointsman_server.domain import (
@@ -20,15 +20,18 @@ from pointsman_server.domain import (
     ToolResult,
 )
 from pointsman_server.upstreams.translation.media_urls import media_url_fault
+from pointsman_server.upstreams.translation.parts import fitted_tool_id, tool_names
 from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.support import takes_signature
 from pointsman_server.upstreams.translation.verbatim import invalid, verbatim_object
 
 _ERROR = "Error: "
 _AUDIO_FORMATS = {"mpeg": "mp3", "mp3": "mp3", "wav": "wav", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav"}
 
 
-def map_messages(messages: Iterable[Message], profile: Profile) -> list[dict[str, Any]]:
+def map_messages(messages: Sequence[Message], profile: Profile, model: str) -> list[dict[str, Any]]:
     """The wire's messages. Raises ServiceError INVALID_REQUEST when nothing is left to say."""
+    names = tool_names(messages) if profile.tool_result_names else {}
     mapped: list[dict[str, Any]] = []
     for position, message in enumerate(messages):
         if message.role is not Role.ASSISTANT and len(message.parts) == 1:
@@ -36,20 +39,24 @@ def map_messages(messages: Iterable[Message], profile: Profile) -> list[dict[str
             if type(part.content) is Text:
                 mapped.append(_said(message, profile, part.content.text))
                 continue
-        mapped.extend(_map_message(message, f"conversation.messages[{position}]", profile))
+        mapped.extend(_map_message(message, f"conversation.messages[{position}]", profile, names, model))
     if not mapped:
         raise invalid("conversation.messages", "hold nothing that this provider takes")
+    if profile.answer_prefix and mapped[-1]["role"] == "assistant":
+        mapped[-1]["prefix"] = True
     return mapped
 
 
-def _map_message(message: Message, path: str, profile: Profile) -> Iterator[dict[str, Any]]:
+def _map_message(
+    message: Message, path: str, profile: Profile, names: Mapping[str, str], model: str
+) -> Iterator[dict[str, Any]]:
     if message.role is Role.ASSISTANT:
-        yield from _map_assistant(message, path, profile)
+        yield from _map_assistant(message, path, profile, model)
         return
     # Results go ahead of what else the turn says: they must stand right behind the calls that they answer.
     for part in message.parts:
         if isinstance(part.content, ToolResult):
-            yield _map_result(part.content)
+            yield _map_result(part.content, profile, names)
     content = _content(message.parts, path, profile)
     if content:
         yield _said(message, profile, content)
@@ -57,7 +64,7 @@ def _map_message(message: Message, path: str, profile: Profile) -> Iterator[dict
 
 def _said(message: Message, profile: Profile, content: object) -> dict[str, Any]:
     mapped = {"role": _role(message.role, profile), "content": content}
-    if message.name:
+    if message.name and profile.speaker_names:
         mapped["name"] = message.name
     return mapped
 
@@ -92,7 +99,7 @@ def _content(parts: Iterable[Part], path: str, profile: Profile) -> str | list[o
                 texts.append(text)
                 pieces.append({"type": "text", "text": text})
             case Media():
-                pieces.append(_map_media(part.content, f"{here}.{part.content.kind.value}"))
+                pieces.append(_map_media(part.content, f"{here}.{part.content.kind.value}", profile))
             case ProviderPart(dialect, json) if dialect == profile.dialect:
                 pieces.append(verbatim_object(json, f"{here}.provider_part.json"))
             case Reasoning() | ToolCall() | ToolResult() | ProviderPart() | Refusal():
@@ -104,13 +111,17 @@ def _content(parts: Iterable[Part], path: str, profile: Profile) -> str | list[o
     return pieces
 
 
-def _map_assistant(message: Message, path: str, profile: Profile) -> Iterator[dict[str, Any]]:
-    calls = [_map_call(part.content) for part in message.parts if isinstance(part.content, ToolCall)]
+def _map_assistant(message: Message, path: str, profile: Profile, model: str) -> Iterator[dict[str, Any]]:
+    calls = [_map_call(part.content, profile) for part in message.parts if isinstance(part.content, ToolCall)]
     thoughts = [part.content.text for part in message.parts if isinstance(part.content, Reasoning)]
     refusals = [part.content.text for part in message.parts if isinstance(part.content, Refusal)]
     content = _content(message.parts, path, profile)
+    if profile.reasoning_history == "content" and (pieces := _map_thinking(message, profile, model)):
+        content = [*pieces, *_as_pieces(content)]
     mapped = _said(message, profile, content or None)
-    if any(thoughts) and profile.reasoning_history:
+    if not (content or profile.null_content):
+        del mapped["content"]
+    if any(thoughts) and profile.reasoning_history not in ("", "content"):
         mapped[profile.reasoning_history] = "".join(thoughts)
     if refusals and profile.refusal_history:
         mapped["refusal"] = "".join(refusals)
@@ -121,51 +132,91 @@ def _map_assistant(message: Message, path: str, profile: Profile) -> Iterator[di
         yield mapped
 
 
-def _map_call(call: ToolCall) -> dict[str, object]:
+def _map_thinking(message: Message, profile: Profile, model: str) -> list[dict[str, Any]]:
+    """Earlier reasoning as pieces of a content, each with its signature."""
+    pieces: list[dict[str, Any]] = []
+    for part in message.parts:
+        if not isinstance(part.content, Reasoning):
+            continue
+        signed = takes_signature(part, profile, model)
+        if part.content.text or signed:
+            thinking = [{"type": "text", "text": part.content.text}] if part.content.text else []
+            pieces.append({"type": "thinking", "thinking": thinking})
+            if signed:
+                pieces[-1]["signature"] = part.signature.decode(errors="replace")
+    return pieces
+
+
+def _as_pieces(content: str | list[object]) -> list[object]:
+    if isinstance(content, list):
+        return content
+    return [{"type": "text", "text": content}] if content else []
+
+
+def _map_call(call: ToolCall, profile: Profile) -> dict[str, object]:
     function = {"name": call.name, "arguments": call.arguments_json or "{}"}
-    return {"id": call.id, "type": "function", "function": function}
+    return {"id": _tool_id(call.id, profile), "type": "function", "function": function}
 
 
-def _map_result(result: ToolResult) -> dict[str, object]:
+def _tool_id(tool_id: str, profile: Profile) -> str:
+    return fitted_tool_id(tool_id, profile.tool_id_length) if profile.tool_id_length else tool_id
+
+
+def _map_result(result: ToolResult, profile: Profile, names: Mapping[str, str]) -> dict[str, object]:
     """The wire has no field for an error, so the text says it, unless it does so already."""
     texts = [part.content.text for part in result.parts if isinstance(part.content, Text)]
     if result.is_error and not "".join(texts).lstrip().lower().startswith("error"):
         texts = [_ERROR + (texts[0] if texts else "the tool failed"), *texts[1:]]
-    content = texts if len(texts) > 1 else "".join(texts)
-    if isinstance(content, list):
-        return _result(result, [{"type": "text", "text": text} for text in content])
-    return _result(result, content)
+    content: object = "".join(texts)
+    if len(texts) > 1:
+        content = [{"type": "text", "text": text} for text in texts]
+    mapped: dict[str, object] = {
+        "role": "tool",
+        "tool_call_id": _tool_id(result.tool_call_id, profile),
+        "content": content,
+    }
+    if profile.tool_result_names and (name := result.name or names.get(result.tool_call_id, "")):
+        mapped["name"] = name
+    return mapped
 
 
-def _result(result: ToolResult, content: object) -> dict[str, object]:
-    return {"role": "tool", "tool_call_id": result.tool_call_id, "content": content}
-
-
-def _map_media(media: Media, path: str) -> dict[str, object]:
+def _map_media(media: Media, path: str, profile: Profile) -> dict[str, object]:
     if media.url and (fault := media_url_fault(media.url)):
         raise invalid(f"{path}.url", fault)
     url = media.url or _data_url(media)
     match media.kind:
         case MediaKind.IMAGE:
-            image = {"url": url}
+            image: object = {"url": url}
             if media.detail is not None:
-                image["detail"] = media.detail.value.lower()
+                image = {"url": url, "detail": media.detail.value.lower()}
+            elif not profile.media_objects:
+                image = url
             return {"type": "image_url", "image_url": image}
         case MediaKind.AUDIO:
-            return _map_audio(media, url)
+            return _map_audio(url) if profile.media_objects else _map_bare_audio(url)
+        case MediaKind.FILE if not profile.media_objects:
+            named = {"document_name": media.filename} if media.filename else {}
+            return {"type": "document_url", "document_url": url, **named}
         case MediaKind.FILE:
             return {"type": "file", "file": {"filename": media.filename or "file", "file_data": url}}
         case _:
             assert_never(media.kind)
 
 
-def _map_audio(media: Media, url: str) -> dict[str, object]:
+def _map_audio(url: str) -> dict[str, object]:
     head, _, data = url.partition(",")
     if not url.startswith("data:") or not head.endswith(";base64"):
         return {"type": "audio_url", "audio_url": {"url": url}}
     subtype = head.removeprefix("data:").partition(";")[0].partition("/")[2].lower()
     sound = {"data": data, "format": _AUDIO_FORMATS.get(subtype, subtype)}
     return {"type": "input_audio", "input_audio": sound}
+
+
+def _map_bare_audio(url: str) -> dict[str, object]:
+    """An address, or the base64 alone."""
+    head, _, data = url.partition(",")
+    inline = url.startswith("data:") and head.endswith(";base64")
+    return {"type": "input_audio", "input_audio": data if inline else url}
 
 
 def _data_url(media: Media) -> str:

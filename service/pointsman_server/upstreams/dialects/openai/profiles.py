@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pointsman_server.domain import ReasoningEffort, ReasoningMode
+from pointsman_server.errors import Reason
+from pointsman_server.upstreams.translation import alibaba
 from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
 
 _SHARED: Mapping[str, str] = {
@@ -53,6 +55,7 @@ _THREE_EFFORTS: Mapping[ReasoningEffort, str] = {
 }
 _SWITCH: Mapping[ReasoningMode, str | bool] = {ReasoningMode.DISABLED: False, ReasoningMode.ENABLED: True}
 _OFF: Mapping[ReasoningMode, str | bool] = {ReasoningMode.DISABLED: "none"}
+_ALL_EFFORTS: Mapping[ReasoningEffort, str] = {effort: effort.value.lower() for effort in ReasoningEffort}
 
 OPENAI = Profile(
     provider="openai",
@@ -70,7 +73,7 @@ OPENAI = Profile(
         "end_user_id": "safety_identifier",
         "provider_metadata": "metadata",
     },
-    efforts={effort: effort.value.lower() for effort in ReasoningEffort},
+    efforts=_ALL_EFFORTS,
     modes=_OFF,
     max_stop_sequences=4,
     audio_inline=True,
@@ -185,3 +188,140 @@ OPENAI_COMPATIBLE = Profile(
     prompts=True,
     prompt_names=_COMPLETIONS,
 )
+
+AZURE_OPENAI = Profile(
+    provider="azure_openai",
+    dialect="openai",
+    default_url="",
+    key_header="api-key",
+    fields={**OPENAI.fields, "end_user_id": "user"},
+    efforts=_ALL_EFFORTS,
+    modes=_OFF,
+    max_stop_sequences=4,
+    audio_inline=True,
+    files_inline=True,
+    developer_role=True,
+    refusal_history=True,
+    returns_reasoning=False,
+    late_ratings=True,
+    deployments=True,
+    error_codes={
+        "permissiondenied": Reason.UPSTREAM_PERMISSION_DENIED,
+        "deploymentnotfound": Reason.UPSTREAM_MODEL_NOT_FOUND,
+        "nocapacity": Reason.UPSTREAM_OVERLOADED,
+    },
+    answer_id_headers=("apim-request-id", "x-request-id"),
+    request_id_header="x-ms-client-request-id",
+)
+
+MISTRAL = Profile(
+    provider="mistral",
+    dialect="openai",
+    default_url="https://api.mistral.ai/v1",
+    fields={
+        **_SHARED,
+        **_EFFORT,
+        "generation.seed": "random_seed",
+        "generation.n": "n",
+        "generation.top_logprobs": "top_logprobs",
+        "generation.top_k": "top_k",
+        "generation.repetition_penalty": "repetition_penalty",
+        "generation.reasoning.mode": "prompt_mode",
+        "generation.reasoning.mode.disabled": "reasoning_effort",
+        "tools.strict": "strict",
+        "tool_choice.mode": "tool_choice",
+        "tool_choice.parallel_calls": "parallel_tool_calls",
+        "provider_metadata": "metadata",
+    },
+    efforts=_ALL_EFFORTS,
+    modes={ReasoningMode.ENABLED: "reasoning", ReasoningMode.DISABLED: "none"},
+    audio_by_url=True,
+    audio_inline=True,
+    files_inline=True,
+    # Today `required` is taken as well, by older servers of one's own it is not.
+    required_tool_choice="any",
+    tool_id_length=9,
+    tool_result_names=True,
+    speaker_names=False,
+    media_objects=False,
+    null_content=False,
+    answer_prefix=True,
+    reasoning_history="content",
+    signatures=True,
+    usage_option=False,
+    answer_id_headers=("mistral-correlation-id", "x-request-id"),
+)
+
+DASHSCOPE_COMPATIBLE = Profile(
+    provider="dashscope_compatible",
+    dialect="openai",
+    default_url="https://dashscope.aliyuncs.com/compatible-mode/v1",
+    fields={
+        **{path: name for path, name in _SHARED.items() if path != "generation.frequency_penalty"},
+        **_EFFORT,
+        "generation.n": "n",
+        "generation.top_logprobs": "top_logprobs",
+        "generation.top_k": "top_k",
+        "generation.repetition_penalty": "repetition_penalty",
+        "generation.reasoning.mode": "enable_thinking",
+        "generation.reasoning.budget_tokens": "thinking_budget",
+        "tool_choice.mode": "tool_choice",
+        "tool_choice.parallel_calls": "parallel_tool_calls",
+    },
+    efforts=_THREE_EFFORTS,
+    modes=_SWITCH,
+    required_tool_choice="",
+    audio_inline=True,
+    reasoning_history="reasoning_content",
+    error_codes=alibaba.ERROR_CODES,
+    caller_headers=frozenset({"x-request-id", "x-dashscope-datainspection", "x-dashscope-workspace"}),
+)
+
+QIANFAN = Profile(
+    provider="qianfan",
+    dialect="openai",
+    default_url="https://qianfan.baidubce.com/v2",
+    fields={
+        **_SHARED,
+        "generation.top_k": "top_k",
+        "generation.repetition_penalty": "repetition_penalty",
+        "generation.reasoning.mode": "enable_thinking",
+        "generation.reasoning.budget_tokens": "thinking_budget",
+        "tool_choice.mode": "tool_choice",
+        "tool_choice.parallel_calls": "parallel_tool_calls",
+        "end_user_id": "user",
+    },
+    modes=_SWITCH,
+    max_stop_sequences=4,
+    error_codes={
+        "invalid_iam_token": Reason.UPSTREAM_CREDENTIALS_INVALID,
+        "invalid_appid": Reason.UPSTREAM_CREDENTIALS_INVALID,
+        "no_parameter_permission": Reason.UPSTREAM_PERMISSION_DENIED,
+        "access_denied": Reason.UPSTREAM_PERMISSION_DENIED,
+        "characters_too_long": Reason.CONTEXT_LENGTH_EXCEEDED,
+        "tokens_too_long": Reason.CONTEXT_LENGTH_EXCEEDED,
+        "messages_unsafe": Reason.CONTENT_BLOCKED,
+        "image_url_unsafe": Reason.CONTENT_BLOCKED,
+        "system_unsafe": Reason.CONTENT_BLOCKED,
+        "user_setting_unsafe": Reason.CONTENT_BLOCKED,
+        "functions_unsafe": Reason.CONTENT_BLOCKED,
+    },
+    answer_id_headers=("x-bce-request-id", "x-request-id"),
+    caller_headers=frozenset({"x-request-id", "appid"}),
+)
+
+HUGGINGFACE = Profile(
+    provider="huggingface",
+    dialect="openai",
+    default_url="https://router.huggingface.co/v1",
+    # TGI ignores n and logit_bias, and has never heard of parallel_tool_calls.
+    fields={
+        **_SHARED,
+        **_EFFORT,
+        "generation.top_logprobs": "top_logprobs",
+        "tool_choice.mode": "tool_choice",
+    },
+    efforts=_THREE_EFFORTS,
+    max_stop_sequences=4,
+)
+"""The router of Hugging Face, and the chat route of TGI."""

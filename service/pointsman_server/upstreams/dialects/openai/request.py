@@ -35,6 +35,7 @@ from pointsman_server.upstreams.translation.support import (
     format_path,
     is_chat,
     mode_of,
+    only_tool,
     wire_fields,
 )
 from pointsman_server.upstreams.translation.verbatim import invalid, verbatim_object
@@ -59,7 +60,7 @@ def encode_body(attempt: Attempt, profile: Profile, *, stream: bool) -> bytes:
     body: dict[str, Any] = {"model": attempt.target.model}
     match call.input:
         case Conversation(messages):
-            body["messages"] = map_messages(messages, profile)
+            body["messages"] = map_messages(messages, profile, attempt.target.model)
         case Prompt(text):
             if is_chat(call, profile):
                 body["messages"] = [{"role": "user", "content": text}]
@@ -116,8 +117,10 @@ def _map_reasoning(
     config: ReasoningConfig, body: dict[str, Any], fields: Mapping[str, str], profile: Profile
 ) -> None:
     mode, effort = mode_of(config, fields, profile), effort_of(config, fields, profile)
-    if mode is not None:
-        _put(body, fields["generation.reasoning.mode"], mode)
+    if mode is not None and config.mode is not None:
+        # A mode may have a field of its own.
+        own = fields.get(f"generation.reasoning.mode.{config.mode.value.lower()}")
+        _put(body, own or fields["generation.reasoning.mode"], mode)
     if effort is not None and "reasoning_effort" not in body:
         _put(body, fields["generation.reasoning.effort"], effort)
     for name, value in (("budget_tokens", config.budget_tokens), ("include", config.include)):
@@ -135,10 +138,15 @@ def _map_tools(call: Call, body: dict[str, Any], fields: Mapping[str, str], prof
     tools = call.tools
     allowed = choice.allowed_tools if "tool_choice.allowed_tools" in fields else ()
     wire = fields.get("tool_choice.mode")
-    word = None if choice.mode is None else choice.mode.value.lower()
+    forced = choice.mode is ToolChoiceMode.REQUIRED
+    word = (
+        profile.required_tool_choice if forced else None if choice.mode is None else choice.mode.value.lower()
+    )
+    if forced and not word and (name := only_tool(call)):
+        allowed = (name,)
     if not allowed or choice.mode is ToolChoiceMode.NONE:
         choice_value: object = word
-    elif wire and len(allowed) == 1 and choice.mode is ToolChoiceMode.REQUIRED and profile.named_tool_choice:
+    elif wire and len(allowed) == 1 and forced and profile.named_tool_choice:
         choice_value = {"type": "function", "function": {"name": allowed[0]}}
     elif wire and profile.allowed_tools_choice:
         offered = [{"type": "function", "function": {"name": name}} for name in allowed]
@@ -149,7 +157,7 @@ def _map_tools(call: Call, body: dict[str, Any], fields: Mapping[str, str], prof
     body["tools"] = [
         _map_tool(tool, f"tools[{n}]", strict="tools.strict" in fields) for n, tool in enumerate(tools)
     ]
-    if wire and choice_value is not None:
+    if wire and choice_value:
         body[wire] = choice_value
 
 
