@@ -71,6 +71,7 @@ KEYS = (
     "done", "done_reason", "thinking", "response", "created_at", "prompt_eval_count", "eval_count", "token", "logprob",
     "content_filter_results", "prompt_filter_results", "filtered", "detected", "severity", "flag", "ban_round",
     "need_clear_history", "signature", "reference_ids", "error_type", "request_id",
+    "generated_text", "details", "special", "top_tokens", "generated_tokens", "input_length",
 )  # fmt: skip
 WORDS = st.sampled_from(["stop", "length", "tool_calls", "error", "abort", "content_filter", "hi", "{}", ""])
 SHAPED = st.recursive(

@@ -12,7 +12,7 @@ from pointsman_server.transport.aiohttp_transport import AiohttpTransport
 from pointsman_server.transport.contract import BodyLimits, Transport, TransportOptions
 from pointsman_server.upstreams.contract import Upstream
 from pointsman_server.upstreams.credentials import build_credentials
-from pointsman_server.upstreams.dialects import ollama, openai, simulator
+from pointsman_server.upstreams.dialects import ollama, openai, simulator, tgi
 from pointsman_server.upstreams.http import HttpUpstream
 from pointsman_server.upstreams.provider import Provider, Settings
 from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
@@ -30,6 +30,7 @@ PROVIDERS: Mapping[str, Provider] = {
     "dashscope_compatible": openai.DASHSCOPE_COMPATIBLE,
     "qianfan": openai.QIANFAN,
     "huggingface": openai.HUGGINGFACE,
+    "tgi": tgi.TGI,
     "simulator": simulator.SIMULATOR,
 }
 """What a backend's `provider` may be."""

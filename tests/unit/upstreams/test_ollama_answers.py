@@ -132,9 +132,8 @@ def test_logprobs():
             "token": "H",
             "logprob": -0.5,
             "bytes": [72],
-            "top_logprobs": [{"token": "J", "logprob": -1.0}, {"token": 1}],
+            "top_logprobs": [{"token": "J", "logprob": -1.0}, 1],
         },
-        {"token": "x", "logprob": "y"},
         7,
     ]
     found = candidate(line(message={"content": "H"}, done=False, logprobs=told), done())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -29,13 +28,13 @@ from pointsman_server.upstreams.translation.documents import (
     as_object,
     as_text,
     json_text,
+    log_probability,
     loose_json,
 )
 from pointsman_server.upstreams.translation.faults import bounded_word, whole_number
 from pointsman_server.upstreams.translation.parts import PartNumbers, made_tool_id
 
 _LAST_SECOND = 253_402_300_799
-_MAX_LOGPROB = 3.4e38
 _FINISH: Mapping[str, FinishReason] = {"stop": FinishReason.STOP, "length": FinishReason.MAX_TOKENS}
 """`load` and `unload` are answers to calls that ask nothing."""
 
@@ -135,24 +134,19 @@ def _map_usage(line: Mapping[str, Any]) -> Usage | None:
 
 def _map_logprobs(value: object) -> Iterator[TokenLogprob]:
     for entry in as_list(value):
-        if (token := _map_logprob(entry)) is not None:
-            others = (_map_logprob(other) for other in as_list(entry.get("top_logprobs")))
-            top = tuple(other for other in others if other is not None)
-            yield TokenLogprob(token.token, token.logprob, token.token_bytes, top)
+        if isinstance(entry, dict):
+            others = [other for other in as_list(entry.get("top_logprobs")) if isinstance(other, dict)]
+            yield _map_logprob(entry, top=tuple(_map_logprob(other) for other in others))
 
 
-def _map_logprob(entry: object) -> TokenLogprob | None:
-    if not isinstance(entry, dict) or not isinstance(entry.get("token"), str):
-        return None
-    value = entry.get("logprob")
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-        return None
+def _map_logprob(entry: Mapping[str, Any], top: tuple[TokenLogprob, ...] = ()) -> TokenLogprob:
     numbers = as_list(entry.get("bytes"))
     spelled = all(type(number) is int and 0 <= number < 256 for number in numbers)
     return TokenLogprob(
-        as_text(entry["token"]),
-        max(-_MAX_LOGPROB, min(float(value) if abs(value) < 1e300 else math.copysign(1e300, value), 0.0)),
+        as_text(entry.get("token")),
+        log_probability(entry.get("logprob")),
         bytes(numbers) if spelled else b"",
+        top,
     )
 
 
