@@ -56,6 +56,7 @@ from pointsman_server.upstreams.translation.support import (
     UNSUPPORTED_CONTENT,
     UNSUPPORTED_PARAMETER,
     origin,
+    takes_media,
     unsupported,
 )
 from tests.unit.upstreams.calls import asked, said
@@ -311,6 +312,56 @@ def test_alternatives_to_the_chosen_tokens():
     for number, fields in ((None, []), (0, []), (2, ["generation.top_logprobs"])):
         found = unsupported(asked(generation=Generation(top_logprobs=number)), profile)
         assert [w.field for w in found] == fields
+
+
+def test_media_types():
+    """By their beginnings, whatever their case; what is not told may be taken."""
+    profile = replace(OPENAI, files_by_url=True, media_types={MediaKind.FILE: ("application/pdf", "text/")})
+
+    def taken(**media):
+        return takes_media(Media(MediaKind.FILE, **media), profile)
+
+    assert taken(data=b"x", media_type="Text/Markdown; charset=utf-8")
+    assert taken(url="data:application/pdf;base64,eA==")
+    assert taken(url="https://a.example/x")
+    assert not taken(url="https://a.example/x", media_type="application/zip")
+    assert not taken(url="data:application/zip;base64,eA==")
+    assert takes_media(PNG, profile)
+
+
+def test_breakpoints():
+    """Reported where they cannot be told, also those inside of what a tool gave back."""
+    marked = Part(Text("a"), cache_breakpoint=True)
+    call = asked(said(marked), said(ToolResult("1", "a", (marked,)), role=Role.TOOL))
+    assert [w.field for w in unsupported(call, VLLM)] == [
+        "conversation.messages[0].parts[0].cache_breakpoint",
+        "conversation.messages[1].parts[0].cache_breakpoint",
+    ]
+    assert unsupported(call, replace(VLLM, cache_breakpoints=True)) == ()
+
+
+def test_a_budget_beside_a_mode():
+    """Reported where the mode leaves no place for it."""
+    profile = replace(VLLM, budget_modes=frozenset({ReasoningMode.ENABLED}))
+    for mode, fields in (
+        (None, []), (ReasoningMode.ENABLED, []), (ReasoningMode.DISABLED, ["generation.reasoning.budget_tokens"])
+    ):  # fmt: skip
+        call = asked(generation=Generation(reasoning=ReasoningConfig(mode=mode, budget_tokens=9)))
+        assert [w.field for w in unsupported(call, profile)] == fields
+
+
+def test_parts_of_a_provider():
+    """Of its own dialect; of its own model where they are bound to one; in the results of tools as media are."""
+    own = ProviderPart("openai", "{}")
+    bound = Part(own, origin=origin(OPENAI, "m"))
+    call = asked("hi", said(own, bound, role=Role.ASSISTANT))
+    assert unsupported(call, OPENAI, "m") == ()
+    assert [w.field for w in unsupported(call, OPENAI, "other")] == [
+        "conversation.messages[1].parts[1].provider_part"
+    ]
+    given = asked(said(ToolResult("1", "a", (Part(own),)), role=Role.TOOL))
+    assert [w.code for w in unsupported(given, OPENAI)] == [UNSUPPORTED_CONTENT]
+    assert unsupported(given, replace(OPENAI, tool_result_media=True)) == ()
 
 
 def test_media_from_a_tool():

@@ -9,7 +9,7 @@ import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from pointsman_server.domain import ReasoningEffort, ReasoningMode
+from pointsman_server.domain import MediaKind, ReasoningEffort, ReasoningMode
 from pointsman_server.errors import Reason
 
 
@@ -34,6 +34,8 @@ class Profile:
     efforts: Mapping[ReasoningEffort, str] = field(default_factory=dict)
     modes: Mapping[ReasoningMode, str | bool] = field(default_factory=dict)
     """Values of the field of `generation.reasoning.mode`."""
+    budget_modes: frozenset[ReasoningMode] = frozenset(ReasoningMode)
+    """Modes beside which a budget can be told."""
     max_stop_sequences: int = 0
     """0: as many as the contract allows."""
     logprob_alternatives: bool = True
@@ -48,6 +50,8 @@ class Profile:
     """Of addresses that the provider fetches media from."""
     spoken_media: bool = False
     """Takes back what the assistant showed."""
+    media_types: Mapping[MediaKind, tuple[str, ...]] = field(default_factory=dict)
+    """Beginnings of the media types that are taken, in lower case; a kind that is not listed: any."""
     prompts: bool = False
     """Takes plain text to continue; without it, the text is sent as what a user says."""
     prompt_names: Mapping[str, str] = field(default_factory=dict)
@@ -95,6 +99,8 @@ class Profile:
     """Takes citations in the history; without it they are dropped."""
     tool_result_media: bool = False
     """Takes more than text from a tool."""
+    cache_breakpoints: bool = False
+    """Is told where a prefix ends that is worth keeping."""
     returns_reasoning: bool = True
     usage_option: bool = True
     """Whether a stream must be asked for its usage."""

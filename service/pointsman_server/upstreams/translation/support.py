@@ -80,6 +80,13 @@ def mode_of(config: ReasoningConfig, fields: Mapping[str, str], profile: Profile
     return profile.modes.get(config.mode)
 
 
+def budget_of(config: ReasoningConfig, fields: Mapping[str, str], profile: Profile) -> int | None:
+    """The budget in tokens, where the wire can tell one beside the mode."""
+    if "generation.reasoning.budget_tokens" not in fields:
+        return None
+    return config.budget_tokens if config.mode is None or config.mode in profile.budget_modes else None
+
+
 def origin(profile: Profile, model: str) -> str:
     """Whose a signature is: only the same dialect and model can read it again."""
     return f"{profile.dialect}:{model}"
@@ -140,7 +147,7 @@ def _reasoning(config: ReasoningConfig, fields: Mapping[str, str], profile: Prof
     implied = config.mode is not None and config.mode is not ReasoningMode.DISABLED and effort is not None
     if config.mode is not None and mode is None and not implied:
         yield _parameter("generation.reasoning.mode")
-    if config.budget_tokens is not None and "generation.reasoning.budget_tokens" not in fields:
+    if config.budget_tokens is not None and budget_of(config, fields, profile) is None:
         yield _parameter("generation.reasoning.budget_tokens")
     if config.summary is not None and "generation.reasoning.summary" not in fields:
         yield _parameter("generation.reasoning.summary")
@@ -222,7 +229,7 @@ def _is_plain(message: Message) -> bool:
     if len(message.parts) != 1:
         return False
     part = message.parts[0]
-    return type(part.content) is Text and not (part.signature or part.citations)
+    return type(part.content) is Text and not (part.signature or part.citations or part.cache_breakpoint)
 
 
 def takes_signature(part: Part, profile: Profile, model: str) -> bool:
@@ -241,7 +248,30 @@ def _message(path: str, message: Message, profile: Profile, model: str) -> Itera
             yield _dropped(f"{here}.signature", what)
         if part.citations and not profile.citation_history:
             yield _dropped(f"{here}.citations", "citations in the history")
+        if asks_breakpoint(part) and not takes_breakpoint(part, profile):
+            yield _parameter(f"{here}.cache_breakpoint")
         yield from _part(here, part, profile, model, spoken=spoken)
+
+
+def asks_breakpoint(part: Part) -> bool:
+    """Whether a prefix worth keeping is to end with this part, or inside it."""
+    content = part.content
+    return part.cache_breakpoint or (
+        isinstance(content, ToolResult) and any(inner.cache_breakpoint for inner in content.parts)
+    )
+
+
+def takes_breakpoint(part: Part, profile: Profile) -> bool:
+    """Whether the provider can be told of it."""
+    return profile.cache_breakpoints and not isinstance(part.content, Reasoning | ProviderPart)
+
+
+def takes_provider_part(part: Part, profile: Profile, model: str) -> bool:
+    """Whether a part that only one dialect knows is of this one, and of this model where it is bound to one."""
+    content = part.content
+    if not isinstance(content, ProviderPart) or content.dialect != profile.dialect:
+        return False
+    return part.origin in ("", origin(profile, model))
 
 
 def _part(path: str, part: Part, profile: Profile, model: str, *, spoken: bool) -> Iterator[Warning]:
@@ -252,7 +282,7 @@ def _part(path: str, part: Part, profile: Profile, model: str, *, spoken: bool) 
             if text and not (profile.reasoning_history or takes_signature(part, profile, model)):
                 yield _dropped(f"{path}.reasoning", "reasoning in the history")
         case ToolResult(parts=parts):
-            if not all(_taken_from_tool(inner, profile) for inner in parts):
+            if not all(_taken_from_tool(inner, profile, model) for inner in parts):
                 yield _ineligible(f"{path}.tool_result.parts", "anything but text from a tool")
         case Media(kind):
             if not takes_media(content, profile) or (spoken and not profile.spoken_media):
@@ -260,15 +290,17 @@ def _part(path: str, part: Part, profile: Profile, model: str, *, spoken: bool) 
             elif content.detail is not None and not profile.image_detail:
                 yield _parameter(f"{path}.{kind.value}.detail")
         case ProviderPart(dialect):
-            if dialect != profile.dialect:
-                here, what = f"{path}.provider_part", f"parts of the dialect {dialect}"
+            if not takes_provider_part(part, profile, model):
+                here, what = f"{path}.provider_part", f"parts of the dialect {dialect}, or of another model"
                 yield _dropped(here, what) if spoken else _ineligible(here, what)
         case _:
             assert_never(content)
 
 
-def _taken_from_tool(part: Part, profile: Profile) -> bool:
+def _taken_from_tool(part: Part, profile: Profile, model: str) -> bool:
     content = part.content
+    if isinstance(content, ProviderPart):
+        return profile.tool_result_media and takes_provider_part(part, profile, model)
     if isinstance(content, Media):
         return profile.tool_result_media and takes_media(content, profile)
     return isinstance(content, Text)
@@ -278,7 +310,7 @@ def takes_media(media: Media, profile: Profile) -> bool:
     """Whether the provider takes this image, audio or file in the way that it is given."""
     scheme = media.url.partition(":")[0].lower()
     inline = not media.url or scheme == "data"
-    if not inline and scheme not in profile.media_schemes:
+    if (not inline and scheme not in profile.media_schemes) or not _takes_type(media, profile):
         return False
     match media.kind:
         case MediaKind.IMAGE:
@@ -289,6 +321,15 @@ def takes_media(media: Media, profile: Profile) -> bool:
             return profile.files_inline if inline else profile.files_by_url
         case _:
             assert_never(media.kind)
+
+
+def _takes_type(media: Media, profile: Profile) -> bool:
+    """Whether the media type is one that the provider takes; one that is not told is not known to be another."""
+    taken = profile.media_types.get(media.kind)
+    told = media.media_type
+    if media.url[:5].lower() == "data:":
+        told = media.url[5:].partition(",")[0].partition(";")[0]
+    return taken is None or not told or told.lower().startswith(taken)
 
 
 def _parameter(path: str) -> Warning:
