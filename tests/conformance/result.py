@@ -99,6 +99,7 @@ def neutral(outcome: Outcome) -> dict[str, Any]:
         "tool_calls": [_call(part.content) for part in first.parts if isinstance(part.content, ToolCall)],
         "finish_reason": None if first.finish_reason is None else _FINISH[first.finish_reason],
         "finish_reason_raw": first.finish_reason_raw or None,
+        "stop_sequence": first.stop_sequence or None,
         "usage": None if usage is None else {
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,

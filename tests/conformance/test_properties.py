@@ -47,6 +47,7 @@ from pointsman_server.transport.contract import BodyLimits
 from pointsman_server.upstreams.contract import Adapter
 from pointsman_server.upstreams.provider import Settings
 from pointsman_server.upstreams.registry import PROVIDERS
+from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.support import INELIGIBLE_CODES, unsupported
 from tests.conformance.result import Outcome, decode
 from tests.conformance.vendors import CASES, VENDORS, Vendor
@@ -68,6 +69,8 @@ KEYS = (
     "tool_calls", "function", "name", "arguments", "finish_reason", "stop_reason", "logprobs", "refusal", "reasoning",
     "prompt_tokens", "prompt_tokens_details", "cached_tokens", "code", "type", "text", "annotations", "tokens",
     "token_logprobs", "top_logprobs", "bytes", "function_call", "service_tier", "reasoning_content", "url_citation",
+    "input_tokens", "output_tokens", "cache_read_input_tokens", "output_tokens_details", "thinking_tokens",
+    "details", "error_code", "request_id", "category", "explanation", "url", "title", "document_index", "source",
     "done", "done_reason", "thinking", "response", "created_at", "prompt_eval_count", "eval_count", "token", "logprob",
     "content_filter_results", "prompt_filter_results", "filtered", "detected", "severity", "flag", "ban_round",
     "need_clear_history", "signature", "reference_ids", "error_type", "request_id",
@@ -103,6 +106,35 @@ CHUNKS = st.fixed_dictionaries(
         "error": SHAPED,
     },
 )
+LEAF = st.one_of(SCALARS, st.just({}), st.just([{"url": 1, "title": "t"}]))
+INNER = st.one_of(
+    LEAF,
+    st.fixed_dictionaries(
+        {
+            "type": st.sampled_from(
+                ["text", "thinking", "redacted_thinking", "tool_use", "server_tool_use", "message", "error",
+                 "text_delta", "thinking_delta", "signature_delta", "citations_delta", "input_json_delta", "new"]
+            )
+        },
+        optional=dict.fromkeys(
+            ("id", "name", "text", "thinking", "signature", "input", "partial_json", "citation", "citations", "data",
+             "stop_reason", "stop_sequence", "stop_details", "model", "usage", "content", "message"), LEAF
+        ),
+    ),
+)  # fmt: skip
+TYPED = st.fixed_dictionaries(
+    {
+        "type": st.sampled_from(
+            ["message_start", "content_block_start", "content_block_delta", "content_block_stop", "message_delta",
+             "message_stop", "message", "error", "ping"]
+        )
+    },
+    optional={
+        "index": st.one_of(st.integers(-1, 2), LEAF), "delta": INNER, "content_block": INNER, "message": INNER,
+        "content": st.lists(INNER, max_size=2), "usage": SHAPED, "error": INNER, "stop_reason": LEAF,
+    },
+)  # fmt: skip
+"""Events and blocks that tell their kind."""
 STATUSES = st.one_of(
     st.sampled_from([301, 400, 401, 403, 404, 408, 413, 429, 500, 503, 529]), st.integers(300, 599)
 )
@@ -133,6 +165,8 @@ def texts_of(answer: Answer) -> Iterator[str]:
                 yield from (part.content.id, part.content.name, part.content.arguments_json)
             elif isinstance(part.content, Text | Reasoning | Refusal):
                 yield part.content.text
+            elif isinstance(part.content, ProviderPart):
+                yield part.content.json
 
 
 def decode_any(vendor: Vendor, *pieces: bytes) -> None:
@@ -162,7 +196,7 @@ def test_bytes_of_any_kind(vendor: Vendor, pieces: list[bytes]) -> None:
 
 @pytest.mark.parametrize("vendor", ONE_EACH, ids=lambda vendor: vendor.profile.dialect)
 @given(
-    documents=st.lists(st.one_of(SHAPED, CHUNKS), max_size=3),
+    documents=st.lists(st.one_of(SHAPED, CHUNKS, TYPED), max_size=3),
     form=st.sampled_from(["events", "lines", "document"]),
 )
 @settings(max_examples=150, deadline=None)
@@ -222,7 +256,7 @@ PARTS = st.builds(
         st.builds(
             ToolResult, NAMES, NAMES, st.lists(st.builds(Part, LEAVES), max_size=2).map(tuple), st.booleans()
         ),
-        st.builds(ProviderPart, st.sampled_from(["openai", "other"]), st.just('{"type":"x"}')),
+        st.builds(ProviderPart, st.sampled_from(["openai", "anthropic", "other"]), st.just('{"type":"x"}')),
     ),
     signature=st.sampled_from([b"", b"s"]),
 )
@@ -265,28 +299,40 @@ CALLS = st.builds(
 )  # fmt: skip
 
 
-OVER_HTTP = sorted(name for name, provider in PROVIDERS.items() if provider.adapter is not None)
+OVER_HTTP = sorted(
+    (name, version)
+    for name, provider in PROVIDERS.items()
+    if provider.adapter is not None
+    for version in provider.versions or ("",)
+)
+"""Providers, each with every version of its API."""
 
 
-def adapter_of(name: str) -> Adapter:
+def profile_in(row: tuple[str, str]) -> Profile:
+    name, version = row
+    return PROVIDERS[name].profile_of(version)
+
+
+def adapter_of(row: tuple[str, str]) -> Adapter:
     """An adapter of any backend of this provider, as a file of nothing but its address configures it."""
-    provider = PROVIDERS[name]
-    backend = schema.Backend(provider=name, url="https://api.example.com")
-    assert provider.adapter is not None
-    return provider.adapter(provider.profile, Settings(backend.url, BodyLimits(), backend))
+    name, version = row
+    build = PROVIDERS[name].adapter
+    backend = schema.Backend(provider=name, url="https://api.example.com", api_version=version)
+    assert build is not None
+    return build(profile_in(row), Settings(backend.url, BodyLimits(), backend))
 
 
-@pytest.mark.parametrize("provider", OVER_HTTP)
+@pytest.mark.parametrize("row", OVER_HTTP, ids=str)
 @given(call=CALLS)
 @settings(max_examples=60, deadline=None)
-def test_any_call_is_encoded_or_refused(provider: str, call: Call) -> None:
+def test_any_call_is_encoded_or_refused(row: tuple[str, str], call: Call) -> None:
     """Twice the same bytes, JSON, and no change to the call; what raises is INVALID_REQUEST or ineligible."""
-    profile, adapter = PROVIDERS[provider].profile, adapter_of(provider)
+    profile, adapter = profile_in(row), adapter_of(row)
     before, attempt = repr(call), attempt_of(call)
     ineligible = any(warning.code in INELIGIBLE_CODES for warning in unsupported(call, profile))
     fault: ServiceError | None = None
     try:
-        first, second = adapter.request(attempt), adapter_of(provider).request(attempt)
+        first, second = adapter.request(attempt), adapter_of(row).request(attempt)
     except ServiceError as error:
         fault = error
     if fault is not None:
@@ -297,18 +343,18 @@ def test_any_call_is_encoded_or_refused(provider: str, call: Call) -> None:
     json.loads(first.body)
 
 
-@pytest.mark.parametrize("provider", OVER_HTTP)
+@pytest.mark.parametrize("row", OVER_HTTP, ids=str)
 @given(call=CALLS)
 @settings(max_examples=60, deadline=None)
-def test_what_is_reported_is_not_sent(provider: str, call: Call) -> None:
+def test_what_is_reported_is_not_sent(row: tuple[str, str], call: Call) -> None:
     """A parameter with a warning leaves no trace in the body, but for stop sequences, of which the first are sent."""
-    profile = PROVIDERS[provider].profile
+    profile = profile_in(row)
     found = unsupported(call, profile)
     assert {warning.field for warning in found if not warning.message} == set()
     if any(warning.code in INELIGIBLE_CODES for warning in found):
         return
     try:
-        body = json.loads(adapter_of(provider).request(attempt_of(call)).body)
+        body = json.loads(adapter_of(row).request(attempt_of(call)).body)
     except ServiceError:
         return
     names = {"generation.top_k": "top_k", "generation.min_p": "min_p", "generation.n": "n",
@@ -316,10 +362,12 @@ def test_what_is_reported_is_not_sent(provider: str, call: Call) -> None:
              "tool_choice.parallel_calls": "parallel_tool_calls", "tools": "tools", "generation.seed": "seed",
              "output_format.json_schema": "response_format", "output_format.regex": "regex",
              "output_format.choice": "structured_outputs",
-             "generation.reasoning.budget_tokens": "thinking_token_budget",
+             "generation.reasoning.budget_tokens": "thinking_token_budget", "generation.temperature": "temperature",
+             "generation.top_p": "top_p",
              "generation.reasoning.effort": "reasoning_effort"}  # fmt: skip
     reported = {warning.field for warning in found}
     mode = call.generation.reasoning is not None and call.generation.reasoning.mode is not None
     for path, name in names.items():
         if path in reported and not (name == "reasoning_effort" and mode):
-            assert name not in body, path
+            # Where the user's id stands there, it stands alone.
+            assert body.get(name) in (None, {"user_id": call.end_user_id}), path

@@ -8,9 +8,10 @@ import base64
 import importlib.util
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from pointsman_server.clock import SystemClock
@@ -47,6 +48,11 @@ def done_event(body: bytes) -> bool:
     return body.endswith(b"\n\n") and body.rstrip(b"\n").endswith(b"[DONE]")
 
 
+def no_reports(_intent: Record) -> Sequence[str]:
+    """What the provider's own client can send, its profile takes."""
+    return ()
+
+
 def no_signal(_body: bytes) -> bool:
     """A protocol without an end signal: the end of the body is all there is."""
     return False
@@ -72,6 +78,8 @@ class Vendor:
     """Whether the provider's own end signal stands at the end of these bytes of a stream."""
     options: Callable[[Record, str], Mapping[str, ProviderOptions]] = plain_options
     """A recording's intent and the dialect's name -> `provider_options` of the call."""
+    reported: Callable[[Record], Sequence[str]] = no_reports
+    """A recording's intent -> the fields of the call that the profile reports as unsupported."""
     same_fields: Mapping[str, str] = field(default_factory=dict)
     """Another name for a field of the body -> the recorded one."""
     same_body: Callable[[Json], Json] = lambda body: body
@@ -138,7 +146,8 @@ class Case:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        return self.record["response"]["headers"]
+        """With names in lower case, as the transport tells them."""
+        return {name.lower(): value for name, value in self.record["response"]["headers"].items()}
 
     @property
     def chunks(self) -> list[bytes]:
@@ -165,7 +174,7 @@ class Case:
     def sse(self) -> bool:
         """Whether the answer is an event stream."""
         response = self.record["response"]
-        kind = response["headers"].get("content-type", "")
+        kind = self.headers.get("content-type", "")
         return "sse_text" in response or (
             "raw_chunks_base64" in response and "event-stream" in kind and "amazon" not in kind
         )
@@ -185,13 +194,18 @@ class Case:
         return self.record["expect"]["error"] is not None
 
 
-def _load_vendor(folder: Path) -> Vendor:
+def load_row(folder: Path) -> ModuleType:
+    """A folder's `vendor.py`."""
     spec = importlib.util.spec_from_file_location(f"tests.wire.{folder.name}.vendor", folder / "vendor.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    vendor: Vendor = module.VENDOR
+    return module
+
+
+def _load_vendor(folder: Path) -> Vendor:
+    vendor: Vendor = load_row(folder).VENDOR
     return Vendor(
         **{**{name: getattr(vendor, name) for name in vendor.__dataclass_fields__}, "folder": folder.name}
     )
