@@ -438,7 +438,11 @@ class Backend(Section):
     discovery: Discovery | None = None
     """Where the endpoints of this backend are found; without it the backend is one place, the one at its URL."""
     api_version: str = Field(default="", max_length=64, pattern=r"^[A-Za-z0-9._-]*$")
-    """Version of the provider's API, where it has several; the provider's default without it."""
+    """Version of the provider's API, where it has several (anthropic: 2026-10-21 or 2023-06-01); the provider's default
+    without it."""
+    default_max_output_tokens: int = Field(default=4096, ge=1, le=100_000_000)
+    """Sent for calls that name no max_output_tokens and models without a default, where the provider demands a number
+    (anthropic)."""
     credentials: Credentials | None = None
     """None for servers without keys."""
     timeouts: Timeouts = Timeouts()

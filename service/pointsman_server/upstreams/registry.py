@@ -12,13 +12,14 @@ from pointsman_server.transport.aiohttp_transport import AiohttpTransport
 from pointsman_server.transport.contract import BodyLimits, Transport, TransportOptions
 from pointsman_server.upstreams.contract import Upstream
 from pointsman_server.upstreams.credentials import build_credentials
-from pointsman_server.upstreams.dialects import ollama, openai, simulator, tgi
+from pointsman_server.upstreams.dialects import anthropic, ollama, openai, simulator, tgi
 from pointsman_server.upstreams.http import HttpUpstream
 from pointsman_server.upstreams.provider import Provider, Settings
 from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
 
 PROVIDERS: Mapping[str, Provider] = {
     "openai": openai.OPENAI,
+    "anthropic": anthropic.ANTHROPIC,
     "vllm": openai.VLLM,
     "sglang": openai.SGLANG,
     "llamacpp": openai.LLAMACPP,

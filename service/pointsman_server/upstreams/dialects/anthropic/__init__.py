@@ -1,0 +1,7 @@
+"""Anthropic's Messages, in each version of the API."""
+
+from pointsman_server.upstreams.dialects.anthropic import profiles
+from pointsman_server.upstreams.dialects.anthropic.adapter import AnthropicAdapter
+from pointsman_server.upstreams.provider import Provider
+
+ANTHROPIC = Provider(profiles.CURRENT, AnthropicAdapter, versions=profiles.VERSIONS)

@@ -1,0 +1,59 @@
+"""The dialect as one adapter: what a call becomes on the wire, and what the wire becomes in events."""
+
+from __future__ import annotations
+
+from pointsman_server.context import Attempt
+from pointsman_server.errors import ServiceError
+from pointsman_server.transport.contract import Headers, HTTPRequest
+from pointsman_server.upstreams.contract import Decoder
+from pointsman_server.upstreams.dialects.anthropic.reader import MessageReader
+from pointsman_server.upstreams.dialects.anthropic.refusal import read_refusal
+from pointsman_server.upstreams.dialects.anthropic.request import encode_body, output_limit
+from pointsman_server.upstreams.provider import Settings
+from pointsman_server.upstreams.translation.decoding import AnswerDecoder
+from pointsman_server.upstreams.translation.options import caller_headers
+from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
+
+_LARGEST_WHOLE = 21_333
+"""Output tokens above which Anthropic's own client refuses to wait for a whole answer: at the 128,000 an hour that it
+reckons with they take more than the ten minutes after which networks drop an idle connection."""
+
+
+class AnthropicAdapter:
+    """Messages."""
+
+    def __init__(self, profile: Profile, settings: Settings) -> None:
+        self._profile = profile
+        # The official client's base URL has no version in it; most others' have.
+        self._url = f"{settings.base_url.removesuffix('/v1')}/v1/messages"
+        self._limits = settings.limits
+        self._default_limit = settings.backend.default_max_output_tokens
+
+    def request(self, attempt: Attempt) -> HTTPRequest:
+        """As the protocol says."""
+        limit = output_limit(attempt.call, self._profile, self._default_limit)
+        stream = (
+            attempt.stream or self._profile.unary_upstream is UnaryUpstream.STREAM or limit > _LARGEST_WHOLE
+        )
+        return HTTPRequest(
+            method="POST",
+            url=self._url,
+            headers={
+                "content-type": "application/json",
+                "accept": "text/event-stream" if stream else "application/json",
+                "anthropic-version": self._profile.api_version,
+                self._profile.request_id_header: attempt.upstream_id,
+                **attempt.trace_headers,
+                **caller_headers(attempt.call, self._profile),
+            },
+            body=encode_body(attempt, self._profile, limit, stream=stream),
+        )
+
+    def decoder(self, attempt: Attempt, status: int, headers: Headers) -> Decoder:
+        """As the protocol says."""
+        reader = MessageReader(attempt, self._profile, status=status, headers=headers)
+        return AnswerDecoder(reader, self._limits)
+
+    def refusal(self, status: int, headers: Headers, body: bytes) -> ServiceError:
+        """As the protocol says."""
+        return read_refusal(status, headers, body)
