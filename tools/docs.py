@@ -58,12 +58,16 @@ def configuration() -> str:
     return "\n".join(lines)
 
 
-def _sections(section: type[BaseModel], path: str) -> Iterator[tuple[str, type[BaseModel]]]:
-    """Every section with the path of its keys, outer ones first."""
+def _sections(
+    section: type[BaseModel], path: str, outer: tuple[type[BaseModel], ...] = ()
+) -> Iterator[tuple[str, type[BaseModel]]]:
+    """Every section with the path of its keys, outer ones first; one within itself is shown once."""
     yield path, section
     for name, field in section.model_fields.items():
         for inner, suffix in _inner(field.annotation):
-            yield from _sections(inner, f"{path}.{name}{suffix}" if path else f"{name}{suffix}")
+            if inner not in (*outer, section):
+                here = f"{path}.{name}{suffix}" if path else f"{name}{suffix}"
+                yield from _sections(inner, here, (*outer, section))
 
 
 def _inner(annotation: object) -> list[tuple[type[BaseModel], str]]:
@@ -89,7 +93,7 @@ def _section(title: str, section: type[BaseModel]) -> list[str]:
     if kind is not None:
         title += f" with `type: {typing.get_args(kind.annotation)[0]}`"
     summary = (section.__doc__ or "").strip()
-    rows = [_row(name, field) for name, field in section.model_fields.items()]
+    rows = [_row(field.alias or name, field) for name, field in section.model_fields.items()]
     head = ["| Key | Type | Default | Bounds | Meaning |", "|---|---|---|---|---|"]
     return [f"## {title}\n", f"{summary}\n", *head, *rows, ""]
 

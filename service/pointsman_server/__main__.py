@@ -15,6 +15,7 @@ from pointsman_server.app import Application, serve, server_version
 from pointsman_server.config.faults import ConfigError
 from pointsman_server.config.load import check_config, listing
 from pointsman_server.errors import ServiceError
+from pointsman_server.server.compat import compatibility_findings
 from pointsman_server.upstreams.registry import PROVIDERS, backend_findings
 from pointsman_server.upstreams.translation.templates import template_fault
 
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 known_providers=PROVIDERS,
                 check_backend=backend_findings,
                 check_template=template_fault,
+                check_compatibility=compatibility_findings,
                 out=sys.stdout,
             )
         case "new-key":

@@ -35,6 +35,7 @@ from pointsman_server.runtime import Place, Runtime, compile_runtime
 from pointsman_server.server.boundary import Nonces
 from pointsman_server.server.build import Collaborators, RpcServer, build_admin, build_public, listen_public
 from pointsman_server.server.collaborators import Fault, ReloadOutcome
+from pointsman_server.server.compat import compatibility_findings
 from pointsman_server.server.ops_http import Facts, OpsServer
 from pointsman_server.server.pacing import LoopLoad
 from pointsman_server.summaries import ModelSummaries
@@ -91,6 +92,7 @@ class Application:
             known_providers=PROVIDERS,
             check_backend=backend_findings,
             check_template=template_fault,
+            check_compatibility=compatibility_findings,
         )
 
     async def start(self) -> None:

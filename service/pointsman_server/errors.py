@@ -6,6 +6,8 @@ What a reason means for the caller, for a retry or for a breaker stands in table
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field
 
 
@@ -93,3 +95,13 @@ class ServiceError(Exception):
 
     def __str__(self) -> str:
         return f"{self.reason.value}: {self.detail}"
+
+    def with_fields(self, rename: Callable[[str], str]) -> ServiceError:
+        """The same failure, with its fields by other names."""
+        told = copy(self)
+        told.fields = tuple(FieldFault(rename(field.path), field.description) for field in self.fields)
+        for before, after in zip(self.fields, told.fields, strict=True):
+            if before.path:
+                told.detail = told.detail.replace(before.path, after.path)
+        told.__cause__ = self.__cause__
+        return told

@@ -99,6 +99,8 @@ def needs_restart(old: Config, new: Config) -> list[str]:
     """Sections whose change takes effect only with the next start."""
     kept = {"max_batch_concurrency", "max_batch_items", "max_calls", "max_coalesce_s", "drain"}
     found = []
+    if old.compatibility != new.compatibility:
+        found.append("compatibility")
     for name in ("server", "admin", "ops", "telemetry"):
         before, after = getattr(old, name).model_dump(), getattr(new, name).model_dump()
         if {k: v for k, v in before.items() if k not in kept} != {

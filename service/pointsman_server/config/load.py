@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any, TextIO
@@ -21,7 +21,7 @@ from pointsman_server.config.faults import ConfigError, ConfigFault, Path, dotte
 from pointsman_server.config.messages import faults_of
 from pointsman_server.config.prices import PriceTable, load_prices, shipped_prices
 from pointsman_server.config.rules import CheckBackend, findings
-from pointsman_server.config.schema import ApiKey, Config
+from pointsman_server.config.schema import ApiKey, CompatibleService, Config
 from pointsman_server.config.secrets import Secret, SecretMissing, Secrets, read, references
 from pointsman_server.config.templates import CheckTemplate, Templates, read_templates, templates_of
 
@@ -37,6 +37,10 @@ ENV_OVERRIDES: Mapping[str, Path] = {
 DEFAULTS = "embedded defaults"
 
 _HASH = re.compile(r"sha256:[0-9a-f]{64}\Z")
+
+
+CheckCompatibility = Callable[[Mapping[str, CompatibleService]], Iterable[tuple[Path, str]]]
+"""What is wrong with the services of callers' earlier contracts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ def load(
     known_providers: Collection[str],
     check_backend: CheckBackend,
     check_template: CheckTemplate,
+    check_compatibility: CheckCompatibility = lambda _: (),
 ) -> Loaded:
     """The configuration of a file, of POINTSMAN_CONFIG, or the embedded one. Raises ConfigError with all faults."""
     name = str(path) if path is not None else environment.get(ENV_CONFIG, "")
@@ -79,7 +84,11 @@ def load(
         templates, unusable = read_templates(config, check_template)
         faults += [
             ConfigFault(dotted(where), document.line(where), text)
-            for where, text in [*findings(config, known_providers, check_backend), *unusable]
+            for where, text in [
+                *findings(config, known_providers, check_backend),
+                *unusable,
+                *check_compatibility(config.compatibility),
+            ]
         ]
     faults += _written_nulls(document)
     if config is None or faults:
@@ -237,6 +246,7 @@ def check_config(
     known_providers: Collection[str],
     check_backend: CheckBackend,
     check_template: CheckTemplate,
+    check_compatibility: CheckCompatibility = lambda _: (),
     out: TextIO | None = None,
 ) -> int:
     """Check one file and list every fault as `file:line: path: message`; 0 when there is none, else 1."""
@@ -248,6 +258,7 @@ def check_config(
             known_providers=known_providers,
             check_backend=check_backend,
             check_template=check_template,
+            check_compatibility=check_compatibility,
         )
     except ConfigError as error:
         for line in listing(str(path), error):

@@ -201,22 +201,7 @@ class _Item:
 
 def within(error: ServiceError, index: int) -> ServiceError:
     """The failure of an item, with its fields as they are named in the batch."""
-    if not error.fields:
-        return error
-    fields = tuple(
-        FieldFault(f"items[{index}].request{f'.{field.path}' if field.path else ''}", field.description)
-        for field in error.fields
-    )
-    told = ServiceError(
-        error.reason,
-        error.detail,
-        retry_after_s=error.retry_after_s,
-        upstream=error.upstream,
-        fields=fields,
-        resource=error.resource,
-    )
-    told.__cause__ = error.__cause__
-    return told
+    return error.with_fields(lambda path: f"items[{index}].request{f'.{path}' if path else ''}")
 
 
 def summed(usages: Sequence[tuple[Usage | None, Cost | None]]) -> tuple[Usage | None, Cost | None]:

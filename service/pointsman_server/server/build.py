@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from pointsman_server.server.admin import ADMIN, AdminServicer, Operators
 from pointsman_server.server.boundary import Boundary, Nonces
 from pointsman_server.server.calls import Calls
 from pointsman_server.server.collaborators import Admission, Authenticator, Catalog, Control, Dispatch
+from pointsman_server.server.compat import CompatService, build_services
 from pointsman_server.server.health import HEALTH, Health
 from pointsman_server.server.models import MODELS, ModelServicer
 from pointsman_server.server.options import server_options
@@ -169,12 +170,27 @@ def build_public(
     shared = batch.Surroundings(
         parts.admission, parts.dispatch, parts.telemetry, parts.clock, around.next_nonce
     )
-    methods = (*InferenceServicer(shared, pacing).methods(), *ModelServicer(parts.catalog).methods())
+    servicer = InferenceServicer(shared, pacing)
+    earlier = build_services(config.compatibility)
+    methods = (
+        *servicer.methods(), *ModelServicer(parts.catalog).methods(), *_earlier_methods(earlier, servicer),
+    )  # fmt: skip
     around.by_certificate = config.auth.effective_mode is AuthMode.MTLS
-    health = Health((INFERENCE, MODELS))
+    health = Health((INFERENCE, MODELS, *(service.name for service in earlier)))
     reflected = (INFERENCE, MODELS, HEALTH) if config.server.reflection else ()
-    server = _server(config, around, methods, health, reflected, share_port=share_port)
+    server = _server(config, around, methods, health, reflected, earlier=earlier, share_port=share_port)
     return RpcServer(server, around, health, pacing=pacing)
+
+
+def _earlier_methods(services: Sequence[CompatService], servicer: InferenceServicer) -> Iterator[Method]:
+    """Methods of callers' earlier contracts; what they lead to is ours."""
+    for service in services:
+        for method in service.methods:
+            stream = method.to == "StreamGenerate"
+            handle = servicer.stream_generate if stream else servicer.generate
+            yield Method(
+                method.path, method.request, method.response, handle, stream=stream, adaptation=method
+            )
 
 
 def build_admin(config: Config, control: Control, telemetry: Telemetry, clock: Clock) -> RpcServer:
@@ -206,11 +222,12 @@ def _server(
     health: Health,
     reflected: Sequence[str],
     *,
+    earlier: Sequence[CompatService] = (),
     share_port: bool = False,
 ) -> grpc.aio.Server:
     server = grpc.aio.server(options=server_options(config.server.http2, share_port=share_port))
     handlers = [Boundary(methods, around), health.handlers()]
     if reflected:
-        handlers.extend(reflection_handlers(reflected))
+        handlers.extend(reflection_handlers(reflected, {service.name: service.files for service in earlier}))
     server.add_generic_rpc_handlers(tuple(handlers))
     return server

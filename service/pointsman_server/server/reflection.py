@@ -6,7 +6,7 @@ find, and nothing but what we serve should be told.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -28,7 +28,8 @@ V1ALPHA = "grpc.reflection.v1alpha.ServerReflection"
 class Symbols:
     """A descriptor pool of some services and messages; a symbol that it does not know is looked for in its parent."""
 
-    def __init__(self, symbols: Sequence[str]) -> None:
+    def __init__(self, symbols: Sequence[str], files: Iterable[bytes] = ()) -> None:
+        """`files` are FileDescriptorProtos of services that no default pool knows, imports first."""
         self._pool = descriptor_pool.DescriptorPool()
         self._known: set[str] = set()
         default = descriptor_pool.Default()
@@ -37,6 +38,11 @@ class Symbols:
         alpha = default.FindFileContainingSymbol(V1ALPHA)
         self._add(alpha)
         self._add_v1(alpha)
+        for data in files:
+            name = descriptor_pb2.FileDescriptorProto.FromString(data).name
+            if name not in self._known:
+                self._known.add(name)
+                self._pool.AddSerializedFile(data)
 
     def _add(self, file: FileDescriptor) -> None:
         if file.name in self._known:
@@ -83,9 +89,13 @@ class Symbols:
         return self._pool.FindAllExtensions(message)
 
 
-def reflection_handlers(services: Sequence[str]) -> tuple[grpc.GenericRpcHandler, ...]:
-    """Both versions, for a server that has these services."""
-    servicer: Any = stock.ReflectionServicer((*services, V1, V1ALPHA), pool=Symbols((*services, *DETAILS)))
+def reflection_handlers(
+    services: Sequence[str], foreign: Mapping[str, Sequence[bytes]] | None = None
+) -> tuple[grpc.GenericRpcHandler, ...]:
+    """Both versions, for a server that has these services; `foreign` ones come with their files."""
+    foreign = foreign or {}
+    symbols = Symbols((*services, *DETAILS), (data for files in foreign.values() for data in files))
+    servicer: Any = stock.ReflectionServicer((*services, *foreign, V1, V1ALPHA), pool=symbols)
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo, _decode, reflection_pb2.ServerReflectionResponse.SerializeToString
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import grpc
 from google.protobuf.message import DecodeError, Message
@@ -37,6 +37,19 @@ class CallerGone(asyncio.CancelledError):
     """The caller went while a write was blocked; grpc tells that as a broken batch, not as a cancellation."""
 
 
+class Adaptation(Protocol):
+    """Another contract's method, as one of ours."""
+
+    def encoded(self, message: Message) -> Message:
+        """Its request as ours. Raises ServiceError."""
+
+    def decoded(self, message: Message) -> Message | None:
+        """Our answer, or a message of it, as its own; None where it has nothing to tell."""
+
+    def renamed(self, path: str) -> str:
+        """A field of our request by the name that it came under."""
+
+
 @dataclass(frozen=True, slots=True)
 class Method:
     """One RPC of a service: its types and the coroutine behind it."""
@@ -50,6 +63,8 @@ class Method:
     stream: bool = False
     batch: bool = False
     """Whether its answers are those of items, which leave records of their own."""
+    adaptation: Adaptation | None = None
+    """For a method of another contract; `request` and `response` are then that contract's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +99,7 @@ class Rpc:
     """One RPC."""
 
     __slots__ = (
-        "_around", "_broken", "_metadata", "_method", "_running", "_stop", "_stopped", "_task", "_timer",
+        "_adapted", "_around", "_broken", "_metadata", "_method", "_running", "_stop", "_stopped", "_task", "_timer",
         "_transport", "_writing", "context", "dispatched", "finished", "messages_sent", "principal", "refused",
         "reported", "request_bytes", "request_id", "started_at",
     )  # fmt: skip
@@ -114,7 +129,7 @@ class Rpc:
         """The last ending that the provider told."""
         self._timer: Handle | None = None
         self._stop: ServiceError | None = None
-        self._stopped = self._writing = self._running = self._broken = False
+        self._stopped = self._writing = self._running = self._broken = self._adapted = False
 
     @property
     def limits(self) -> Limits:
@@ -162,6 +177,8 @@ class Rpc:
     async def _handled(self, request: Message | ServiceError) -> Message | ServiceError | None:
         try:
             reply: Message | None = await self._method.handle(self._checked(request), self)
+            if self._method.adaptation is not None and reply is not None:
+                reply = self._method.adaptation.decoded(reply) or self._method.response()
         except ServiceError as error:
             return error
         except asyncio.CancelledError as error:
@@ -178,6 +195,11 @@ class Rpc:
 
     async def write(self, message: Message) -> None:
         """Send one message of a stream. Raises CallerGone when nobody will read it."""
+        if self._method.adaptation is not None:
+            adapted = self._method.adaptation.decoded(message)
+            if adapted is None:
+                return
+            message = adapted
         self._writing = True
         try:
             await self._transport.write(message)
@@ -247,6 +269,11 @@ class Rpc:
             raise self.refused
         if isinstance(request, ServiceError):
             raise request
+        adaptation = self._method.adaptation
+        if adaptation is None:
+            return request
+        request = adaptation.encoded(request)
+        self._adapted = True
         return request
 
     def _cancelled(self, error: asyncio.CancelledError) -> ServiceError:
@@ -268,7 +295,7 @@ class Rpc:
             self._record_gone()
             raise asyncio.CancelledError from failure
         ending = Ending(
-            failure,
+            self._named(failure),
             self.request_id,
             self._report(),
             content_delivered=self._method.stream and self.messages_sent > 0,
@@ -278,6 +305,13 @@ class Rpc:
         if self._broken:
             raise CallerGone from failure
         await abort(self._transport, ending)
+
+    def _named(self, failure: ServiceError) -> ServiceError:
+        """The failure in the words of the caller's contract."""
+        adaptation = self._method.adaptation
+        if adaptation is None or not (self._adapted and failure.fields):
+            return failure
+        return failure.with_fields(adaptation.renamed)
 
     def _settle(self) -> None:
         self._running = False
