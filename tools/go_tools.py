@@ -1,7 +1,7 @@
 """Programs in Go that tests and checks need: from `.cache/go`, built there once where a Go toolchain is at hand.
 
 Enters: a name of TOOLS. Leaves: the path of a program, of exactly that version where it could be built, else whatever
-PATH has. `python tools/go_tools.py NAME` prints the path, or says what is missing and exits with 3. Standard library
+PATH has. `python tools/go_tools.py NAME...` prints paths, or says what is missing and exits with 3. Standard library
 only: it runs before any environment is made.
 """
 
@@ -103,12 +103,14 @@ def _install(go: str, tool: Tool, folder: Path) -> None:
 
 def main() -> int:
     """Entry point."""
-    try:
-        print(find(sys.argv[1]))
-    except ToolMissing as error:
-        print(error, file=sys.stderr)
-        return EXIT_MISSING
-    return 0
+    missing = 0
+    for name in sys.argv[1:]:
+        try:
+            print(find(name))
+        except ToolMissing as error:
+            print(error, file=sys.stderr)
+            missing = EXIT_MISSING
+    return missing
 
 
 if __name__ == "__main__":

@@ -43,6 +43,17 @@
 {{ default (add $least 15) $given }}
 {{- end -}}
 
+{{/* The namespaces whose EndpointSlices tell where backends are, as a JSON list; "" is the release's own. */}}
+{{- define "pointsman.discovered" -}}
+{{- $found := list -}}
+{{- range dig "backends" dict .Values.config -}}
+{{- if eq "kubernetes" (dig "discovery" "type" "" .) -}}
+{{- $found = append $found (dig "discovery" "namespace" "" .) -}}
+{{- end -}}
+{{- end -}}
+{{ $found | uniq | sortAlpha | toJson }}
+{{- end -}}
+
 {{/* The model that the test asks. */}}
 {{- define "pointsman.testModel" -}}
 {{ coalesce .Values.test.model (dig "models" dict .Values.config | keys | sortAlpha | first) "simulator" }}

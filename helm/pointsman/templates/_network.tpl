@@ -7,14 +7,22 @@
 
 {{/*
 The ports that the service connects to, as a JSON list. Backends without a URL are the hosted ones, on 443, but for
-those whose default is this pod itself.
+those whose default is this pod itself. Backends that are discovered name ports of their own, if any.
 */}}
 {{- define "pointsman.egressPorts" -}}
 {{- $ports := list -}}
 {{- $here := list "simulator" "vllm" "sglang" "llamacpp" "ollama" "ollama_compatible" -}}
 {{- range dig "backends" dict .Values.config -}}
 {{- $url := coalesce (index . "proxy_url") (index . "url") -}}
-{{- if $url -}}
+{{- $discovery := default dict (index . "discovery") -}}
+{{- if $discovery -}}
+{{- with index $discovery "port" -}}
+{{- if eq "dns" $discovery.type }}{{ $ports = append $ports (toString .) }}{{ end -}}
+{{- end -}}
+{{- range index $discovery "endpoints" -}}
+{{- $ports = append $ports (regexFind "[0-9]+$" .) -}}
+{{- end -}}
+{{- else if $url -}}
 {{- $ports = append $ports (include "pointsman.portOf" $url) -}}
 {{- else if not (has .provider $here) -}}
 {{- $ports = append $ports "443" -}}
@@ -22,6 +30,10 @@ those whose default is this pod itself.
 {{- end -}}
 {{- with dig "telemetry" "otlp" "endpoint" "" .Values.config -}}
 {{- $ports = append $ports (include "pointsman.portOf" .) -}}
+{{- end -}}
+{{- if include "pointsman.discovered" . | fromJsonArray -}}
+{{- /* The API server: of its Service, and of what stands behind it. */ -}}
+{{- $ports = concat $ports (list "443" "6443") -}}
 {{- end -}}
 {{ $ports | uniq | sortAlpha | toJson }}
 {{- end -}}
