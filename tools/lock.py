@@ -26,6 +26,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     "engine": ("dev",),
     "e2e": ("dev", "engine"),
     "chart": ("dev", "service"),
+    "load": ("dev", "service"),
     "client-floor": (),
     "proto": (),
 }
