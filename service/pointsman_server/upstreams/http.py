@@ -14,9 +14,9 @@ from types import TracebackType
 
 from pointsman_server.clock import Clock, Watchdog
 from pointsman_server.context import Attempt
-from pointsman_server.domain import Call, Warning
+from pointsman_server.domain import Call, Event, Warning
 from pointsman_server.errors import ServiceError
-from pointsman_server.transport.contract import BodyLimits, HTTPResponse, Transport
+from pointsman_server.transport.contract import BodyLimits, HTTPRequest, HTTPResponse, Transport
 from pointsman_server.upstreams.contract import Adapter, Batch, Decoder
 from pointsman_server.upstreams.credentials.contract import Credentials
 from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
@@ -55,44 +55,77 @@ class HttpUpstream:
         return stream or self._profile.unary_upstream is UnaryUpstream.STREAM
 
     async def close(self) -> None:
-        """Close the pool."""
-        await self.transport.close()
+        """Close the pool, and what the credentials keep."""
+        try:
+            if self.credentials is not None:
+                await self.credentials.close()
+        finally:
+            await self.transport.close()
 
 
 class HttpAnswer:
-    """One attempt: the context manager, and inside it the iterator of batches."""
+    """One attempt: the context manager, and inside it the iterator of batches.
 
-    __slots__ = ("_attempt", "_body_ended", "_context", "_decoder", "_response", "_upstream")
+    It asks a second time where only the proof was refused and another one is to be had, as long as nothing was told.
+    """
+
+    __slots__ = (
+        "_attempt", "_body_ended", "_context", "_decoder", "_renewed", "_request", "_response", "_sent", "_told",
+        "_upstream",
+    )  # fmt: skip
 
     def __init__(self, upstream: HttpUpstream, attempt: Attempt) -> None:
         self._upstream = upstream
         self._attempt = attempt
         self._context: AbstractAsyncContextManager[HTTPResponse] | None = None
+        self._request: HTTPRequest
+        self._sent: HTTPRequest
         self._response: HTTPResponse
         self._decoder: Decoder
         self._body_ended = False
+        self._told = False
+        self._renewed = False
 
     async def __aenter__(self) -> HttpAnswer:
-        upstream = self._upstream
-        request = upstream.adapter.request(self._attempt)
+        self._request = self._upstream.adapter.request(self._attempt)
+        await self._open()
+        return self
+
+    async def _open(self) -> None:
+        refusal = await self._ask()
+        if refusal is not None and self._renew(refusal):
+            refusal = await self._ask()
+        if refusal is not None:
+            raise refusal
+
+    async def _ask(self) -> ServiceError | None:
+        """Send the request and take the answer; a status other than 2xx is returned as what it means."""
+        upstream, request = self._upstream, self._request
         if upstream.credentials is not None:
             request = await upstream.credentials.authorize(request)
+        self._sent = request
         context = upstream.transport.open(request)
         self._response = response = await context.__aenter__()
         self._context = context
-        refusal: ServiceError | None = None
+        self._body_ended = False
         try:
             if 200 <= response.status < 300:
                 self._decoder = upstream.adapter.decoder(self._attempt, response.status, response.headers)
-            else:
-                refusal = self._scrubbed(await self._refusal(response))
+                return None
+            refusal = self._scrubbed(await self._refusal(response))
         except BaseException:
             await self._free()
             raise
-        if refusal is not None:
-            await self._free()
-            raise refusal
-        return self
+        await self._free()
+        return refusal
+
+    def _renew(self, error: ServiceError) -> bool:
+        """Whether to ask once more, with another proof."""
+        credentials = self._upstream.credentials
+        if credentials is None or self._renewed or self._told:
+            return False
+        self._renewed = credentials.renew(self._sent, error)
+        return self._renewed
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -121,17 +154,30 @@ class HttpAnswer:
         try:
             if not (self._body_ended or self._decoder.ended):
                 if data := await self._response.read():
-                    return self._decoder.feed(data)
+                    return self._tell(self._decoder.feed(data))
                 self._body_ended = True
             # Twice, when the first time brought events: a fault behind them is raised the second time.
             if events := self._decoder.close():
-                return events
+                return self._tell(events)
         except ServiceError as error:
-            raise self._scrubbed(error) from error.__cause__
+            if not self._renew(error):
+                raise self._scrubbed(error) from error.__cause__
+            again = True
+        else:
+            again = False
+        if again:
+            await self._free()
+            await self._open()
+            return ()
         if not self._body_ended:
             self._body_ended = True
             await self._read_end()
         raise StopAsyncIteration
+
+    def _tell(self, events: list[Event]) -> Batch:
+        if events:
+            self._told = True
+        return events
 
     async def _free(self) -> None:
         """Nothing is awaited in here: the transport frees synchronously, as its protocol demands."""

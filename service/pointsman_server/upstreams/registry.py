@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from random import Random
 
 from pointsman_server.clock import Clock
 from pointsman_server.config import schema
@@ -12,6 +13,7 @@ from pointsman_server.transport.aiohttp_transport import AiohttpTransport
 from pointsman_server.transport.contract import BodyLimits, Transport, TransportOptions
 from pointsman_server.upstreams.contract import Upstream
 from pointsman_server.upstreams.credentials import build_credentials
+from pointsman_server.upstreams.credentials.tokens import Means
 from pointsman_server.upstreams.dialects import anthropic, ollama, openai, simulator, tgi
 from pointsman_server.upstreams.http import HttpUpstream
 from pointsman_server.upstreams.provider import Provider, Settings
@@ -81,11 +83,19 @@ def build_upstream(
         ca_file=backend.ca_file,
         limits=limits,
     )
+
+    def reach(options: TransportOptions) -> Transport:
+        return AiohttpTransport(options, clock=clock) if transport is None else transport(options)
+
+    # What credentials are fetched from is reached in the same way, but is nobody's endpoint.
+    elsewhere = replace(options, authority="", limits=BodyLimits())
     return HttpUpstream(
         provider.adapter(profile, settings),
-        AiohttpTransport(options, clock=clock) if transport is None else transport(options),
+        reach(options),
         profile,
-        credentials=build_credentials(backend.credentials, secret, profile),
+        credentials=build_credentials(
+            backend.credentials, secret, profile, lambda: Means(reach(elsewhere), clock, Random())
+        ),
         limits=limits,
         clock=clock,
     )

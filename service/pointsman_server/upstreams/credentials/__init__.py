@@ -3,31 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import assert_never
 
 from pointsman_server.config import schema
 from pointsman_server.config.secrets import Secret
+from pointsman_server.upstreams.credentials.baidu import baidu
 from pointsman_server.upstreams.credentials.contract import Credentials
+from pointsman_server.upstreams.credentials.entra import entra
 from pointsman_server.upstreams.credentials.header import HeaderKey, bearer
+from pointsman_server.upstreams.credentials.oauth2 import oauth2
 from pointsman_server.upstreams.credentials.query import QueryKey
+from pointsman_server.upstreams.credentials.tokens import Means
 from pointsman_server.upstreams.translation.profile import Profile
 
 __all__ = ["Credentials", "build_credentials"]
 
 
+_Fetched = schema.OAuth2 | schema.Entra | schema.BaiduKeys
+_Kept = schema.Key | schema.Bearer | schema.HeaderKey | schema.QueryKey
+_Resolve = Callable[[schema.SecretRef], Secret]
+
+
 def build_credentials(
-    config: schema.Credentials | None, secret: Callable[[schema.SecretRef], Secret], profile: Profile
+    config: schema.Credentials | None, secret: _Resolve, profile: Profile, means: Callable[[], Means]
 ) -> Credentials | None:
-    """The configured strategy; None for servers without keys."""
+    """The configured strategy; None for servers without keys. `means` is asked only for what must be fetched."""
+    if config is None:
+        return None
+    if isinstance(config, _Fetched):
+        return _fetched(config, secret, means())
+    return _kept(config, secret, profile)
+
+
+def _kept(config: _Kept, secret: _Resolve, profile: Profile) -> Credentials:
     match config:
-        case None:
-            return None
-        case schema.Key() if profile.key_header == "authorization":
-            return bearer(secret(config.secret))
-        case schema.Key():
+        case schema.Key() if profile.key_header != "authorization":
             return HeaderKey(profile.key_header, secret(config.secret))
-        case schema.Bearer():
+        case schema.Key() | schema.Bearer():
             return bearer(secret(config.secret))
         case schema.HeaderKey():
             return HeaderKey(config.name, secret(config.secret))
         case schema.QueryKey():
             return QueryKey(config.name, secret(config.secret))
+        case _:
+            assert_never(config)
+
+
+def _fetched(config: _Fetched, secret: _Resolve, means: Means) -> Credentials:
+    match config:
+        case schema.OAuth2():
+            return oauth2(config, secret(config.client_secret), means)
+        case schema.Entra():
+            own = None if config.client_secret is None else secret(config.client_secret)
+            return entra(config, own, means)
+        case schema.BaiduKeys():
+            return baidu(config, secret(config.api_key), secret(config.secret_key), means)
+        case _:
+            assert_never(config)

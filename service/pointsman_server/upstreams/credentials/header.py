@@ -6,13 +6,14 @@ from dataclasses import replace
 
 from pointsman_server.config.secrets import Secret
 from pointsman_server.transport.contract import HTTPRequest
+from pointsman_server.upstreams.credentials.contract import Credentials
 
 _HIDDEN = "***"
 _SHORTEST = 4
 """Hiding anything shorter would only tear words apart."""
 
 
-class HeaderKey:
+class HeaderKey(Credentials):
     """Puts a secret into a named header, behind a prefix."""
 
     def __init__(self, name: str, secret: Secret, *, prefix: str = "") -> None:

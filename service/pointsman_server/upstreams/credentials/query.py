@@ -7,13 +7,14 @@ from urllib.parse import quote
 
 from pointsman_server.config.secrets import Secret
 from pointsman_server.transport.contract import HTTPRequest
+from pointsman_server.upstreams.credentials.contract import Credentials
 
 _HIDDEN = "***"
 _SHORTEST = 4
 """Hiding anything shorter would only tear words apart."""
 
 
-class QueryKey:
+class QueryKey(Credentials):
     """Puts a secret into a named parameter of the query."""
 
     def __init__(self, name: str, secret: Secret) -> None:
