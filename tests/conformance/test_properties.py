@@ -46,7 +46,7 @@ from pointsman_server.errors import ServiceError
 from pointsman_server.transport.contract import BodyLimits
 from pointsman_server.upstreams.contract import Adapter
 from pointsman_server.upstreams.provider import Settings
-from pointsman_server.upstreams.registry import PROVIDERS, profile_of
+from pointsman_server.upstreams.registry import PROVIDERS
 from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.support import INELIGIBLE_CODES, unsupported
 from tests.conformance.result import Outcome, decode
@@ -75,7 +75,6 @@ KEYS = (
     "content_filter_results", "prompt_filter_results", "filtered", "detected", "severity", "flag", "ban_round",
     "need_clear_history", "signature", "reference_ids", "error_type", "request_id",
     "generated_text", "details", "special", "top_tokens", "generated_tokens", "input_length",
-    "text_output", "model_name", "outputs", "data", "datatype", "shape", "parameters", "binary_data_size",
 )  # fmt: skip
 WORDS = st.sampled_from(["stop", "length", "tool_calls", "error", "abort", "content_filter", "hi", "{}", ""])
 SHAPED = st.recursive(
@@ -136,6 +135,54 @@ TYPED = st.fixed_dictionaries(
     },
 )  # fmt: skip
 """Events and blocks that tell their kind."""
+
+
+def shape(**members: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    """An object with some of these members, or anything else in its place."""
+    return st.one_of(st.fixed_dictionaries({}, optional=members), SCALARS)
+
+
+def several(inner: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    """A short list of them, or anything else in its place."""
+    return st.one_of(st.lists(inner, max_size=2), SCALARS)
+
+
+OFFSETS = st.one_of(st.integers(-2, 9), NUMBERS)
+SEGMENT = shape(startIndex=OFFSETS, endIndex=OFFSETS, partIndex=OFFSETS, uri=TEXTS, title=TEXTS)
+STEP = shape(token=TEXTS, logProbability=NUMBERS)
+CANDIDATES = shape(
+    candidates=several(
+        shape(
+            index=st.one_of(st.integers(-1, 2), SCALARS),
+            content=shape(
+                parts=several(
+                    shape(
+                        text=TEXTS, thought=SCALARS, thoughtSignature=TEXTS, executableCode=SHAPED,
+                        functionCall=shape(name=TEXTS, id=SCALARS, args=SHAPED),
+                        inlineData=shape(mimeType=st.sampled_from(["image/png", "x"]), data=TEXTS),
+                        fileData=shape(mimeType=TEXTS, fileUri=TEXTS),
+                    )
+                )
+            ),
+            finishReason=st.one_of(st.sampled_from(["STOP", "SAFETY", "OTHER", "MALFORMED_FUNCTION_CALL"]), SCALARS),
+            finishMessage=SCALARS,
+            safetyRatings=several(shape(category=TEXTS, probability=TEXTS, blocked=SCALARS)),
+            citationMetadata=shape(citationSources=several(SEGMENT)),
+            groundingMetadata=shape(
+                groundingChunks=several(shape(web=shape(uri=TEXTS, title=TEXTS))),
+                groundingSupports=several(shape(segment=SEGMENT, groundingChunkIndices=several(OFFSETS))),
+            ),
+            logprobsResult=shape(
+                chosenCandidates=several(STEP), topCandidates=several(shape(candidates=several(STEP)))
+            ),
+        )
+    ),
+    promptFeedback=shape(blockReason=SCALARS, safetyRatings=SHAPED),
+    usageMetadata=shape(promptTokenCount=NUMBERS, candidatesTokenCount=NUMBERS, thoughtsTokenCount=NUMBERS),
+    responseId=SCALARS, modelVersion=SCALARS,
+    error=shape(code=SCALARS, message=SCALARS, status=SCALARS, details=several(SHAPED)),
+)  # fmt: skip
+"""Gemini's documents."""
 STATUSES = st.one_of(
     st.sampled_from([301, 400, 401, 403, 404, 408, 413, 429, 500, 503, 529]), st.integers(300, 599)
 )
@@ -158,11 +205,18 @@ def texts_of(answer: Answer) -> Iterator[str]:
     yield from (answer.response_id, answer.model, answer.service_tier, answer.upstream_request_id)
     for candidate in answer.candidates:
         yield from (candidate.finish_reason_raw, candidate.stop_sequence)
+        for rating in candidate.safety:
+            yield from (rating.category, rating.severity, rating.explanation)
         for token in candidate.logprobs:
             yield from (token.token, *(other.token for other in token.top))
         for part in candidate.parts:
             yield from (text for citation in part.citations for text in (citation.url, citation.title))
-            if isinstance(part.content, ToolCall):
+            yield part.origin
+            if isinstance(part.content, Media):
+                yield from (part.content.url, part.content.media_type)
+            elif isinstance(part.content, ProviderPart):
+                yield part.content.json
+            elif isinstance(part.content, ToolCall):
                 yield from (part.content.id, part.content.name, part.content.arguments_json)
             elif isinstance(part.content, Text | Reasoning | Refusal):
                 yield part.content.text
@@ -197,7 +251,7 @@ def test_bytes_of_any_kind(vendor: Vendor, pieces: list[bytes]) -> None:
 
 @pytest.mark.parametrize("vendor", ONE_EACH, ids=lambda vendor: vendor.profile.dialect)
 @given(
-    documents=st.lists(st.one_of(SHAPED, CHUNKS, TYPED), max_size=3),
+    documents=st.lists(st.one_of(SHAPED, CHUNKS, TYPED, CANDIDATES), max_size=3),
     form=st.sampled_from(["events", "lines", "document"]),
 )
 @settings(max_examples=150, deadline=None)
@@ -257,7 +311,9 @@ PARTS = st.builds(
         st.builds(
             ToolResult, NAMES, NAMES, st.lists(st.builds(Part, LEAVES), max_size=2).map(tuple), st.booleans()
         ),
-        st.builds(ProviderPart, st.sampled_from(["openai", "anthropic", "other"]), st.just('{"type":"x"}')),
+        st.builds(
+            ProviderPart, st.sampled_from(["openai", "anthropic", "gemini", "other"]), st.just('{"type":"x"}')
+        ),
     ),
     signature=st.sampled_from([b"", b"s"]),
 )
@@ -309,18 +365,16 @@ OVER_HTTP = sorted(
 """Providers, each with every version of its API."""
 
 
-def backend_of(row: tuple[str, str]) -> schema.Backend:
-    """Any backend of this provider, as a file of nothing but its address configures it."""
-    name, version = row
-    return schema.Backend(provider=name, url="https://api.example.com", api_version=version)
-
-
 def profile_in(row: tuple[str, str]) -> Profile:
-    return profile_of(backend_of(row))
+    name, version = row
+    return PROVIDERS[name].profile_of(version)
 
 
 def adapter_of(row: tuple[str, str]) -> Adapter:
-    build, backend = PROVIDERS[row[0]].adapter, backend_of(row)
+    """An adapter of any backend of this provider, as a file of nothing but its address configures it."""
+    name, version = row
+    build = PROVIDERS[name].adapter
+    backend = schema.Backend(provider=name, url="https://api.example.com", api_version=version)
     assert build is not None
     return build(profile_in(row), Settings(backend.url, BodyLimits(), backend))
 

@@ -37,8 +37,9 @@ def last_match(pattern: bytes) -> Callable[[bytes], int]:
 
     def find(body: bytes) -> int:
         found = list(re.finditer(pattern, body))
-        end = body.find(b"\n", found[-1].end())
-        return len(body) if end < 0 else end
+        line = re.compile(rb"[^\r\n]*").match(body, found[-1].end())
+        assert line is not None
+        return line.end()
 
     return find
 
@@ -56,11 +57,6 @@ def no_reports(_intent: Record) -> Sequence[str]:
 def no_signal(_body: bytes) -> bool:
     """A protocol without an end signal: the end of the body is all there is."""
     return False
-
-
-def whole_body(body: bytes) -> int:
-    """A protocol that tells no finish reason either."""
-    return len(body)
 
 
 class NoTransport:
@@ -93,8 +89,6 @@ class Vendor:
     """Recorded headers without those that may be left out."""
     lacking: Mapping[str, str] = field(default_factory=dict)
     """Cases that cannot be expressed, with the reason why: declared, never skipped in silence."""
-    marked: bool = True
-    """Whether an answer tells where it ends; else only the end of its body does."""
     folder: str = ""
     """Set where it is loaded."""
 

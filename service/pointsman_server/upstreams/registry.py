@@ -14,7 +14,14 @@ from pointsman_server.transport.contract import BodyLimits, Transport, Transport
 from pointsman_server.upstreams.contract import Upstream
 from pointsman_server.upstreams.credentials import build_credentials
 from pointsman_server.upstreams.credentials.tokens import Means
-from pointsman_server.upstreams.dialects import anthropic, ollama, openai, simulator, tgi, triton
+from pointsman_server.upstreams.dialects import (
+    anthropic,
+    gemini,
+    ollama,
+    openai,
+    simulator,
+    tgi,
+)
 from pointsman_server.upstreams.http import HttpUpstream
 from pointsman_server.upstreams.provider import Provider, Settings
 from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
@@ -34,8 +41,7 @@ PROVIDERS: Mapping[str, Provider] = {
     "qianfan": openai.QIANFAN,
     "huggingface": openai.HUGGINGFACE,
     "tgi": tgi.TGI,
-    "triton": triton.TRITON,
-    "kserve": triton.KSERVE,
+    "gemini": gemini.GEMINI,
     "simulator": simulator.SIMULATOR,
 }
 """What a backend's `provider` may be."""
@@ -73,6 +79,11 @@ def build_upstream(
     provider, profile = PROVIDERS[backend.provider], profile_of(backend)
     limits = BodyLimits(body_bytes=backend.max_body_bytes, event_bytes=backend.max_event_bytes)
     url = backend.url or profile.default_url
+    settings = Settings(url.rstrip("/"), limits, backend, authority)
+    if provider.upstream is not None:
+        return provider.upstream(profile, settings, clock)
+    if not url or provider.adapter is None:
+        raise ValueError(f"backend {name}: the provider {backend.provider} has no default url")
     options = TransportOptions(
         connect_timeout_s=backend.timeouts.connect_s,
         authority=authority,
@@ -86,19 +97,13 @@ def build_upstream(
 
     # What credentials are fetched from is reached in the same way, but is nobody's endpoint.
     elsewhere = replace(options, authority="", limits=BodyLimits())
-    credentials = build_credentials(
-        backend.credentials, secret, profile, lambda: Means(reach(elsewhere), clock, Random())
-    )
-    settings = Settings(url.rstrip("/"), limits, backend, authority, credentials)
-    if provider.upstream is not None:
-        return provider.upstream(profile, settings, clock)
-    if not url or provider.adapter is None:
-        raise ValueError(f"backend {name}: the provider {backend.provider} has no default url")
     return HttpUpstream(
         provider.adapter(profile, settings),
         reach(options),
         profile,
-        credentials=credentials,
+        credentials=build_credentials(
+            backend.credentials, secret, profile, lambda: Means(reach(elsewhere), clock, Random())
+        ),
         limits=limits,
         clock=clock,
     )
@@ -106,7 +111,7 @@ def build_upstream(
 
 def profile_of(backend: schema.Backend) -> Profile:
     """The provider's profile, as far as the configuration leaves it in force."""
-    profile = PROVIDERS[backend.provider].profile_of(backend).without(backend.drop_params)
+    profile = PROVIDERS[backend.provider].profile_of(backend.api_version).without(backend.drop_params)
     if backend.unary_upstream is None:
         return profile
     return replace(profile, unary_upstream=UnaryUpstream(backend.unary_upstream))
@@ -119,7 +124,6 @@ def backend_findings(backend: schema.Backend) -> Iterator[tuple[str, str]]:
         yield "url", f"this key is required: the provider {backend.provider} has no default"
     if fault := provider.version_fault(backend.api_version):
         yield "api_version", fault
-    yield from provider.findings(backend)
 
 
 def offers(provider: str) -> Mapping[str, frozenset[str]]:

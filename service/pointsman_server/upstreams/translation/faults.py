@@ -263,6 +263,17 @@ def provider_error(
     )
 
 
+def failed_ending(
+    raw: str, upstream: UpstreamFault, *, reason: Reason = Reason.UPSTREAM_ERROR, message: str = ""
+) -> ServiceError:
+    """The failure that a provider told as the ending of an answer, in its word for it."""
+    error = provider_error(reason, Said(message=message), upstream)
+    error.detail = f"the upstream ended the answer with {bounded_word(bounded_message(raw))!r}"
+    if message and reason in _REPAIRABLE:
+        error.detail = f"{error.detail}: {bounded_message(message)}"
+    return error
+
+
 def _moment(text: str) -> float | None:
     try:
         return parsedate_to_datetime(text).timestamp() if 0 < len(text) <= 64 else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -15,13 +15,15 @@ _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def add_fields(
-    body: dict[str, Any], call: Call, profile: Profile, fields: Mapping[str, str], own: Collection[str]
-) -> None:
+    body: dict[str, Any], call: Call, profile: Profile, fields: Mapping[str, str], own: Collection[str], *,
+    canonical: Callable[[str], str] = str,
+) -> None:  # fmt: skip
     """Merge the caller's fields into the body. Raises ServiceError INVALID_REQUEST for one that is not free.
 
     Not free is what the body holds already, what the profile's `fields` name at its top level, and `own`: what routes,
     bounds, or decides how the answer is read, whatever the profile; a dot leads into an object. `tools` are appended
     where the profile takes any. An object that the contract's fields lead into takes members that are not there.
+    `canonical` gives the one spelling of a name that the server knows by several.
     """
     options = call.provider_options.get(profile.dialect)
     if options is None or not options.body_json:
@@ -30,12 +32,14 @@ def add_fields(
     names = {*fields.values(), *own}
     taken = {name for name in names if "." not in name}
     objects = {name.partition(".")[0] for name in names} - taken
-    for name, value in members(options.body_json, path).items():
+    for written, value in members(options.body_json, path).items():
+        name = canonical(written)
         if name == "tools" and "tools" in fields:
             body["tools"] = [*body.get("tools", ()), *_tools(value, f"{path}.tools")]
         elif name in objects:
             inner = body.setdefault(name, {})
-            for member, inside in members(bytes(value), f"{path}.{name}").items():
+            for spelled, inside in members(bytes(value), f"{path}.{name}").items():
+                member = canonical(spelled)
                 _check_free(member in inner or f"{name}.{member}" in own, f"{path}.{name}.{member}")
                 inner[member] = inside
         else:

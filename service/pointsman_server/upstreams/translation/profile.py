@@ -32,7 +32,7 @@ class Profile:
     fields: Mapping[str, str]
     """Contract field -> name on the wire; a dot leads into an object, an empty name: no field is needed."""
     efforts: Mapping[ReasoningEffort, str] = field(default_factory=dict)
-    modes: Mapping[ReasoningMode, str | bool] = field(default_factory=dict)
+    modes: Mapping[ReasoningMode, str | int] = field(default_factory=dict)
     """Values of the field of `generation.reasoning.mode`."""
     budget_modes: frozenset[ReasoningMode] = frozenset(ReasoningMode)
     """Modes beside which a budget can be told."""
@@ -118,8 +118,6 @@ class Profile:
     caller_headers: frozenset[str] = frozenset({"x-request-id"})
     """What a caller may set through provider_options."""
     unary_upstream: UnaryUpstream = UnaryUpstream.UNARY
-    streaming: bool = True
-    """Without it, a streaming caller is answered in one piece."""
 
     @property
     def prompt_fields(self) -> Mapping[str, str]:

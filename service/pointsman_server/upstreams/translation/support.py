@@ -73,7 +73,7 @@ def effort_of(config: ReasoningConfig, fields: Mapping[str, str], profile: Profi
     return profile.efforts.get(config.effort)
 
 
-def mode_of(config: ReasoningConfig, fields: Mapping[str, str], profile: Profile) -> str | bool | None:
+def mode_of(config: ReasoningConfig, fields: Mapping[str, str], profile: Profile) -> str | int | None:
     """The wire's value for the mode, where there is one."""
     if config.mode is None or "generation.reasoning.mode" not in fields:
         return None

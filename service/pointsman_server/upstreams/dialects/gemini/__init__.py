@@ -1,0 +1,11 @@
+"""Google's Gemini API: generateContent and streamGenerateContent."""
+
+from pointsman_server.upstreams.dialects.gemini import profiles
+from pointsman_server.upstreams.dialects.gemini.adapter import GeminiAdapter
+from pointsman_server.upstreams.provider import Provider
+
+GEMINI = Provider(
+    profiles.GEMINI,
+    GeminiAdapter,
+    versions={profile.api_version: profile for profile in (profiles.GEMINI, profiles.GEMINI_BETA)},
+)

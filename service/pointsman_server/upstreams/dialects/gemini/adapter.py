@@ -1,0 +1,58 @@
+"""The dialect as one adapter. Model and method stand in the path; a stream asks for server-sent events."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from pointsman_server.context import Attempt
+from pointsman_server.errors import ServiceError
+from pointsman_server.transport.contract import Headers, HTTPRequest
+from pointsman_server.upstreams.contract import Decoder
+from pointsman_server.upstreams.dialects.gemini.reader import GeminiReader
+from pointsman_server.upstreams.dialects.gemini.refusal import read_refusal
+from pointsman_server.upstreams.dialects.gemini.request import encode_body
+from pointsman_server.upstreams.provider import Settings
+from pointsman_server.upstreams.translation.decoding import AnswerDecoder
+from pointsman_server.upstreams.translation.options import caller_headers
+from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
+
+
+class GeminiAdapter:
+    """generateContent, and streamGenerateContent."""
+
+    def __init__(self, profile: Profile, settings: Settings) -> None:
+        self._profile = profile
+        self._url = f"{settings.base_url}/{profile.api_version}"
+        self._limits = settings.limits
+
+    def request(self, attempt: Attempt) -> HTTPRequest:
+        """As the protocol says."""
+        stream = attempt.stream or self._profile.unary_upstream is UnaryUpstream.STREAM
+        method = "streamGenerateContent?alt=sse" if stream else "generateContent"
+        return HTTPRequest(
+            method="POST",
+            url=f"{self._url}/{_resource(attempt.target.model)}:{method}",
+            headers={
+                "content-type": "application/json",
+                "accept": "text/event-stream" if stream else "application/json",
+                self._profile.request_id_header: attempt.upstream_id,
+                **attempt.trace_headers,
+                **caller_headers(attempt.call, self._profile),
+            },
+            body=encode_body(attempt, self._profile),
+        )
+
+    def decoder(self, attempt: Attempt, status: int, headers: Headers) -> Decoder:
+        """As the protocol says."""
+        reader = GeminiReader(attempt, self._profile, status=status, headers=headers)
+        # An error in a stream may be told as JSON without `data:`.
+        return AnswerDecoder(reader, self._limits, bare_json=True, at_end=reader.finish)
+
+    def refusal(self, status: int, headers: Headers, body: bytes) -> ServiceError:
+        """As the protocol says."""
+        return read_refusal(status, headers, body)
+
+
+def _resource(model: str) -> str:
+    """The model's name in the path; one with a slash is that of a tuned model, and complete."""
+    return quote(model if "/" in model else f"models/{model}", safe="/")
