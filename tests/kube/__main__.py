@@ -44,7 +44,8 @@ def main() -> None:
         return
     os.environ[VARIABLE] = f"{PODS},{FREE}"
     script = f'{SET_UP}\nexec "$@"'
-    pytest = [sys.executable, "-m", "pytest", "-m", "kube", HERE, *sys.argv[1:]]
+    where = [] if any(argument.startswith(HERE) for argument in sys.argv[1:]) else [HERE]
+    pytest = [sys.executable, "-m", "pytest", "-m", "kube", *where, *sys.argv[1:]]
     sys.stdout.flush()
     os.execvp("unshare", [*unshare(), "sh", "-ec", script, "sh", *pytest])
 

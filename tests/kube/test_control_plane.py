@@ -1,5 +1,7 @@
 """The fixtures themselves: whoever builds tests on them may rely on this."""
 
+import json
+
 import pytest
 
 from tests.kube.cluster import ApiError
@@ -61,6 +63,22 @@ def test_an_object_with_an_unknown_field_is_refused(cluster, namespace):
         cluster.apply(wrong)
     with pytest.raises(ApiError, match="404"):
         cluster.get(f"/api/v1/namespaces/{namespace}/configmaps/a")
+
+
+def test_a_pod_with_rights_is_not_let_in(cluster, restricted):
+    """PodSecurity `restricted` is enforced, and told of a Deployment before its pods are missing."""
+    pod = {"containers": [{"name": "main", "image": "python"}]}
+    made = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": pod}
+    with pytest.raises(ApiError, match="runAsNonRoot"):
+        cluster.request("POST", f"/api/v1/namespaces/{restricted}/pods", made)
+    labels = {"app": "a"}
+    spec = {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}}
+    where = {"name": "d", "namespace": restricted}
+    deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": where, "spec": spec}
+    with pytest.raises(AssertionError, match="PodSecurity"):
+        cluster.kubectl(
+            "apply", "--dry-run=server", "--warnings-as-errors", "-f", "-", stdin=json.dumps(deployment)
+        )
 
 
 def test_a_pod_is_a_process_with_its_own_address(cluster, node, namespace):
