@@ -1,7 +1,8 @@
 """Generates the Python stubs of the contract with grpcio-tools, or tells whether those in the tree are up to date.
 
 Runs in the environment of `requirements/proto.txt`, whose old protoc keeps the stubs importable for callers with an old
-protobuf. Enters: `protos/`. Leaves: `clients/python/pointsman/v1/`. Never touches a hand-written file.
+protobuf. Enters: `protos/`, and the foreign protocol in `third_party/open_inference`. Leaves:
+`clients/python/pointsman/v1/`, and the foreign protocol's descriptors. Never touches a hand-written file.
 """
 
 import argparse
@@ -18,6 +19,8 @@ PROTOS = ROOT / "protos"
 VENDORED = ROOT / "third_party" / "googleapis"
 PACKAGE = Path("pointsman") / "v1"
 TARGET = ROOT / "clients" / "python" / PACKAGE
+FOREIGN = ROOT / "third_party" / "open_inference"
+DESCRIPTORS = ROOT / "service" / "pointsman_server" / "upstreams" / "dialects" / "triton" / "inference.binpb"
 
 
 def generate(out: Path) -> None:
@@ -45,6 +48,16 @@ def generate(out: Path) -> None:
         ):
             path.unlink()
     (out / PACKAGE / "__init__.py").write_text(_package(file_set), encoding="utf-8")
+
+
+def describe() -> bytes:
+    """The foreign protocol as descriptors: it is loaded from them, so that nothing of it enters the default pool."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "inference.binpb"
+        arguments = [f"--proto_path={FOREIGN}", f"--descriptor_set_out={out}", "inference.proto"]
+        if protoc.main(["protoc", *arguments]) != 0:
+            raise SystemExit("protoc failed")
+        return out.read_bytes()
 
 
 def _module(file: FileDescriptorProto) -> str:
@@ -113,11 +126,15 @@ def main() -> int:
         generate(Path(folder))
         fresh = Path(folder) / PACKAGE
         stale = _differences(fresh)
+        described = describe()
+        if not DESCRIPTORS.exists() or DESCRIPTORS.read_bytes() != described:
+            stale.append(str(DESCRIPTORS.relative_to(ROOT)))
         if check and stale:
             print("stubs are not up to date, run `make proto`:", *stale, sep="\n  ", file=sys.stderr)
             return 1
         if not check:
             _install(fresh)
+            DESCRIPTORS.write_bytes(described)
             print(f"{len(_contents(TARGET))} files in {TARGET.relative_to(ROOT)}, {len(stale)} changed")
     return 0
 

@@ -41,9 +41,13 @@ def test_an_example_is_a_configuration_without_faults(example, tmp_path):
     ("page", "block"), PRINTED, ids=[f"{page}-{n}" for n, (page, _) in enumerate(PRINTED)]
 )
 def test_what_a_page_shows_is_a_configuration_without_faults(page, block, tmp_path):
-    """Backends and models that the documentation prints can be served as they are, once their secrets are there."""
+    """Backends and models that the documentation prints can be served, once their secrets and files are there."""
     file = tmp_path / "pointsman.yaml"
-    file.write_text(block, encoding="utf-8")
+    mounted = block.replace(MOUNTED, f"{tmp_path}/")
+    for name in re.findall(rf"{re.escape(str(tmp_path))}/([\w./-]+)", mounted):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("there")
+    file.write_text(mounted, encoding="utf-8")
     check(file, dict.fromkeys(re.findall(r"env: ([A-Z][A-Z0-9_]+)", block), "for-this-test"))
 
 

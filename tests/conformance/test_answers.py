@@ -12,7 +12,8 @@ from tests.conformance.result import KINDS, Outcome, check_expected, decode, neu
 from tests.conformance.vendors import CASES, Case
 
 ANSWERED = [case for case in CASES if not case.refused]
-STREAMED = [case for case in ANSWERED if case.streamed and not case.failed]
+STREAMED = [case for case in ANSWERED if case.streamed and not case.failed and case.vendor.marked]
+UNMARKED = [case for case in ANSWERED if case.streamed and not case.failed and not case.vendor.marked]
 BROKEN = [case for case in ANSWERED if case.streamed and case.failed]
 EVENTS = [case for case in ANSWERED if case.sse]
 WHOLE = [case for case in ANSWERED if not case.streamed]
@@ -70,6 +71,23 @@ def test_a_stream_that_ends_before_its_finish_is_no_success(case: Case) -> None:
             assert clean.error is None, at
             assert neutral(clean)["text"] == text, at
             assert (broken.error is None) == case.vendor.ended(body[:at]), at
+
+
+@pytest.mark.parametrize("case", UNMARKED, ids=str)
+def test_a_stream_without_an_end_of_its_own_ends_between_its_events(case: Case) -> None:
+    """With the body, cleanly, after whole events: within one it is cut off, and a broken body is no success ever."""
+    body = case.body
+    text = neutral(outcome(case, body))["text"]
+    for at in range(len(body)):
+        clean, broken = outcome(case, body[:at]), outcome(case, body[:at], end=False)
+        assert broken.error is not None, at
+        tail = body[:at].rpartition(b"\n\n")[2].rstrip(b"\n")
+        if not tail or body[at : at + 1] == b"\n":
+            assert clean.error is None, at
+            assert text.startswith(neutral(clean)["text"] or ""), at
+        elif tail.startswith(b"data:"):
+            assert clean.error is not None, at
+            assert clean.error.reason is Reason.UPSTREAM_TRUNCATED, at
 
 
 @pytest.mark.parametrize("case", BROKEN, ids=str)

@@ -46,7 +46,7 @@ from pointsman_server.errors import ServiceError
 from pointsman_server.transport.contract import BodyLimits
 from pointsman_server.upstreams.contract import Adapter
 from pointsman_server.upstreams.provider import Settings
-from pointsman_server.upstreams.registry import PROVIDERS
+from pointsman_server.upstreams.registry import PROVIDERS, profile_of
 from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.support import INELIGIBLE_CODES, unsupported
 from tests.conformance.result import Outcome, decode
@@ -75,6 +75,7 @@ KEYS = (
     "content_filter_results", "prompt_filter_results", "filtered", "detected", "severity", "flag", "ban_round",
     "need_clear_history", "signature", "reference_ids", "error_type", "request_id",
     "generated_text", "details", "special", "top_tokens", "generated_tokens", "input_length",
+    "text_output", "model_name", "outputs", "data", "datatype", "shape", "parameters", "binary_data_size",
 )  # fmt: skip
 WORDS = st.sampled_from(["stop", "length", "tool_calls", "error", "abort", "content_filter", "hi", "{}", ""])
 SHAPED = st.recursive(
@@ -365,16 +366,18 @@ OVER_HTTP = sorted(
 """Providers, each with every version of its API."""
 
 
-def profile_in(row: tuple[str, str]) -> Profile:
+def backend_of(row: tuple[str, str]) -> schema.Backend:
+    """Any backend of this provider, as a file of nothing but its address configures it."""
     name, version = row
-    return PROVIDERS[name].profile_of(version)
+    return schema.Backend(provider=name, url="https://api.example.com", api_version=version)
+
+
+def profile_in(row: tuple[str, str]) -> Profile:
+    return profile_of(backend_of(row))
 
 
 def adapter_of(row: tuple[str, str]) -> Adapter:
-    """An adapter of any backend of this provider, as a file of nothing but its address configures it."""
-    name, version = row
-    build = PROVIDERS[name].adapter
-    backend = schema.Backend(provider=name, url="https://api.example.com", api_version=version)
+    build, backend = PROVIDERS[row[0]].adapter, backend_of(row)
     assert build is not None
     return build(profile_in(row), Settings(backend.url, BodyLimits(), backend))
 

@@ -59,6 +59,11 @@ def no_signal(_body: bytes) -> bool:
     return False
 
 
+def whole_body(body: bytes) -> int:
+    """A protocol that tells no finish reason either."""
+    return len(body)
+
+
 class NoTransport:
     """Stands for the network, which nothing here reaches."""
 
@@ -89,6 +94,8 @@ class Vendor:
     """Recorded headers without those that may be left out."""
     lacking: Mapping[str, str] = field(default_factory=dict)
     """Cases that cannot be expressed, with the reason why: declared, never skipped in silence."""
+    marked: bool = True
+    """Whether an answer tells where it ends; else only the end of its body does."""
     folder: str = ""
     """Set where it is loaded."""
 

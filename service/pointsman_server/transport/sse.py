@@ -41,10 +41,13 @@ class SseFraming:
         "_started",
         "_tail",
         "comments",
+        "cut",
     )
 
     def __init__(self, event_bytes: int, *, bare_json: bool = False) -> None:
         """`bare_json`: a block that begins as JSON does, against the format, is an event without a name."""
+        self.cut = False
+        """After `close`: whether what was left is the beginning of an event, and none that came."""
         self.comments = 0
         """Comments of finished events so far, data or not; a rising count is a keep-alive."""
         self._event_bytes = event_bytes
@@ -98,7 +101,9 @@ class SseFraming:
             raise self._fault
         block = bytes(self._tail).removesuffix(b"\n")
         self._tail.clear()
-        return self._checked(self._events([block], fits=False))
+        events = self._checked(self._events([block], fits=False))
+        self.cut = not events and any(line and not line.startswith(b":") for line in block.split(b"\n"))
+        return events
 
     def _events(self, blocks: list[bytes], *, fits: bool) -> list[SseEvent]:
         events: list[SseEvent] = []

@@ -51,8 +51,9 @@ class HttpUpstream:
         return unsupported(call, self._profile, model)
 
     def streams(self, *, stream: bool) -> bool:
-        """As the caller does, unless the profile streams for unary callers too."""
-        return stream or self._profile.unary_upstream is UnaryUpstream.STREAM
+        """As the caller does, unless the profile streams for unary callers too, or for nobody."""
+        profile = self._profile
+        return profile.streaming and (stream or profile.unary_upstream is UnaryUpstream.STREAM)
 
     async def close(self) -> None:
         """Close the pool, and what the credentials keep."""

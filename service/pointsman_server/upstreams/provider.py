@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from pointsman_server.clock import Clock
 from pointsman_server.config import schema
 from pointsman_server.transport.contract import BodyLimits
 from pointsman_server.upstreams.contract import Adapter, Upstream
+from pointsman_server.upstreams.credentials.contract import Credentials
 from pointsman_server.upstreams.translation.profile import Profile
 
 
@@ -25,6 +26,8 @@ class Settings:
     """For what only one dialect asks for."""
     authority: str = ""
     """What requests and TLS name in place of the URL's host, where the URL holds an endpoint's address."""
+    credentials: Credentials | None = None
+    """For upstreams that are not reached over HTTP; over HTTP, they are no adapter's business."""
 
 
 class BuildAdapter(Protocol):
@@ -53,9 +56,14 @@ class Provider:
     version_form: str = ""
     """Pattern of further versions, of which there are too many to list; all go with `profile`."""
 
-    def profile_of(self, api_version: str) -> Profile:
-        """The profile of a version; the default one's for an empty name."""
-        return self.versions.get(api_version, self.profile)
+    configure: Callable[[Profile, schema.Backend], Profile] = lambda profile, _: profile
+    """The profile of a backend whose configuration says what its models can do."""
+    findings: Callable[[schema.Backend], Iterator[tuple[str, str]]] = lambda _: iter(())
+    """Keys of a backend's configuration that do not go with one another, and why."""
+
+    def profile_of(self, backend: schema.Backend) -> Profile:
+        """The profile of a backend's version; the default one's where it names none."""
+        return self.configure(self.versions.get(backend.api_version, self.profile), backend)
 
     def version_fault(self, api_version: str) -> str:
         """Why the provider cannot be asked for this version; empty when it can, or none is named."""

@@ -21,6 +21,7 @@ from pointsman_server.upstreams.dialects import (
     openai,
     simulator,
     tgi,
+    triton,
 )
 from pointsman_server.upstreams.http import HttpUpstream
 from pointsman_server.upstreams.provider import Provider, Settings
@@ -41,6 +42,8 @@ PROVIDERS: Mapping[str, Provider] = {
     "qianfan": openai.QIANFAN,
     "huggingface": openai.HUGGINGFACE,
     "tgi": tgi.TGI,
+    "triton": triton.TRITON,
+    "kserve": triton.KSERVE,
     "gemini": gemini.GEMINI,
     "simulator": simulator.SIMULATOR,
 }
@@ -79,11 +82,6 @@ def build_upstream(
     provider, profile = PROVIDERS[backend.provider], profile_of(backend)
     limits = BodyLimits(body_bytes=backend.max_body_bytes, event_bytes=backend.max_event_bytes)
     url = backend.url or profile.default_url
-    settings = Settings(url.rstrip("/"), limits, backend, authority)
-    if provider.upstream is not None:
-        return provider.upstream(profile, settings, clock)
-    if not url or provider.adapter is None:
-        raise ValueError(f"backend {name}: the provider {backend.provider} has no default url")
     options = TransportOptions(
         connect_timeout_s=backend.timeouts.connect_s,
         authority=authority,
@@ -97,13 +95,19 @@ def build_upstream(
 
     # What credentials are fetched from is reached in the same way, but is nobody's endpoint.
     elsewhere = replace(options, authority="", limits=BodyLimits())
+    credentials = build_credentials(
+        backend.credentials, secret, profile, lambda: Means(reach(elsewhere), clock, Random())
+    )
+    settings = Settings(url.rstrip("/"), limits, backend, authority, credentials)
+    if provider.upstream is not None:
+        return provider.upstream(profile, settings, clock)
+    if not url or provider.adapter is None:
+        raise ValueError(f"backend {name}: the provider {backend.provider} has no default url")
     return HttpUpstream(
         provider.adapter(profile, settings),
         reach(options),
         profile,
-        credentials=build_credentials(
-            backend.credentials, secret, profile, lambda: Means(reach(elsewhere), clock, Random())
-        ),
+        credentials=credentials,
         limits=limits,
         clock=clock,
     )
@@ -111,7 +115,7 @@ def build_upstream(
 
 def profile_of(backend: schema.Backend) -> Profile:
     """The provider's profile, as far as the configuration leaves it in force."""
-    profile = PROVIDERS[backend.provider].profile_of(backend.api_version).without(backend.drop_params)
+    profile = PROVIDERS[backend.provider].profile_of(backend).without(backend.drop_params)
     if backend.unary_upstream is None:
         return profile
     return replace(profile, unary_upstream=UnaryUpstream(backend.unary_upstream))
@@ -124,6 +128,7 @@ def backend_findings(backend: schema.Backend) -> Iterator[tuple[str, str]]:
         yield "url", f"this key is required: the provider {backend.provider} has no default"
     if fault := provider.version_fault(backend.api_version):
         yield "api_version", fault
+    yield from provider.findings(backend)
 
 
 def offers(provider: str) -> Mapping[str, frozenset[str]]:

@@ -206,3 +206,16 @@ def test_a_large_event_passes() -> None:
     """1 MiB in network-sized pieces is no fault."""
     body = b"data: " + b"x" * (1 << 20) + b"\n\n"
     assert len(decode([body[at : at + 65_536] for at in range(0, len(body), 65_536)])[0].data) == 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("left", "cut"),
+    [(b"", False), (b"data: x", False), (b": ping", False), (b"\n", False), (b"da", True), (b"data:", True),
+     (b"event: x", True), (b": ping\nid", True)],
+)  # fmt: skip
+def test_what_is_left_of_an_event_shows(left, cut):
+    """Where nothing but the end of the body ends an answer, the beginning of an event means that it was cut off."""
+    framing = SseFraming(1024)
+    framing.feed(b"data: a\n\n" + left)
+    framing.close()
+    assert framing.cut == cut

@@ -89,17 +89,29 @@ class AnswerDecoder:
     `framing` is given for an answer that is known to be a stream in another form. Otherwise the first byte that says
     something decides. `bare_json` lets JSON between the events of a stream count as an event. `at_end` appends what a
     reader tells only once a stream has ended cleanly, where the protocol has no end signal of its own; it may raise.
+    `unmarked` is a protocol that tells no end in any way but the body's: then nothing may be left of an event.
     """
 
-    __slots__ = ("_at_end", "_bare_json", "_ended", "_fault", "_framing", "_limits", "_reader", "_start")
+    __slots__ = (
+        "_at_end",
+        "_bare_json",
+        "_ended",
+        "_fault",
+        "_framing",
+        "_limits",
+        "_reader",
+        "_start",
+        "_unmarked",
+    )
 
     def __init__(
         self, reader: Reader, limits: BodyLimits, *, framing: Framing | None = None, bare_json: bool = False,
-        at_end: Callable[[list[Event]], None] | None = None,
+        at_end: Callable[[list[Event]], None] | None = None, unmarked: bool = False,
     ) -> None:  # fmt: skip
         self._reader = reader
         self._limits = limits
         self._at_end = at_end
+        self._unmarked = unmarked
         self._bare_json = bare_json
         self._framing: Framing | WholeFraming | None = framing
         if framing is not None:
@@ -191,8 +203,10 @@ class AnswerDecoder:
         elif framing is not None:
             for event in framing.close():
                 self._take_last(event, events)
+            if self._unmarked and isinstance(framing, SseFraming) and framing.cut:
+                raise _truncated()
         if not (reader.ended or reader.complete):
-            raise ServiceError(Reason.UPSTREAM_TRUNCATED, DETAILS[Reason.UPSTREAM_TRUNCATED])
+            raise _truncated()
         self._ended = True
         if self._at_end is not None:
             self._at_end(events)
@@ -204,3 +218,9 @@ class AnswerDecoder:
         except ServiceError as fault:
             if fault.reason is not Reason.UPSTREAM_BAD_RESPONSE:
                 raise
+            if self._unmarked:
+                raise _truncated() from fault
+
+
+def _truncated() -> ServiceError:
+    return ServiceError(Reason.UPSTREAM_TRUNCATED, DETAILS[Reason.UPSTREAM_TRUNCATED])

@@ -118,6 +118,8 @@ class Profile:
     caller_headers: frozenset[str] = frozenset({"x-request-id"})
     """What a caller may set through provider_options."""
     unary_upstream: UnaryUpstream = UnaryUpstream.UNARY
+    streaming: bool = True
+    """Without it, a streaming caller is answered in one piece."""
 
     @property
     def prompt_fields(self) -> Mapping[str, str]:
