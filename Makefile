@@ -49,6 +49,10 @@ help: ## Tell what there is
 	$(BIN)/python $(INSTALL) -r requirements/chart.txt
 	touch $@
 
+.venv/.stamp-load: .venv/.stamp-dev requirements/load.txt
+	$(BIN)/python $(INSTALL) -r requirements/load.txt
+	touch $@
+
 .venv-proto/.stamp: requirements/proto.txt
 	[ -x .venv-proto/bin/python ] || $(PYTHON) -m venv .venv-proto
 	.venv-proto/bin/python $(INSTALL) -r requirements/proto.txt
@@ -89,6 +93,11 @@ test-e2e: .venv/.stamp-e2e .venv-client-floor/.stamp ## Run the tests that start
 .PHONY: test-kube
 test-kube: .venv/.stamp-dev ## Run the tests against a Kubernetes control plane, which is built at first (five minutes)
 	$(BIN)/python -m tests.kube $(ARGS)
+
+.PHONY: load
+load: .venv/.stamp-load ## Load a service on this machine with ghz, and write a report with plots to build/load
+	@if ! $(MAKE) --no-print-directory .venv/.stamp-engine; then echo "The profiles of a real engine will be skipped."; fi
+	$(BIN)/python -m tests.load $(ARGS) || [ $$? = 3 ]
 
 .PHONY: bench
 bench: .venv/.stamp-dev ## Measure the service beside a bare relay

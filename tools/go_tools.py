@@ -31,6 +31,8 @@ class Tool:
 
 
 TOOLS = {
+    "ghz": Tool("github.com/bojand/ghz/cmd/ghz", "v0.121.0", "ghz"),
+    "grpcurl": Tool("github.com/fullstorydev/grpcurl/cmd/grpcurl", "v1.9.3", "grpcurl"),
     "helm": Tool("helm.sh/helm/v4/cmd/helm", "v4.2.4", "helm"),
     "helm3": Tool("helm.sh/helm/v3/cmd/helm", "v3.22.0", "helm3"),
     "kubeconform": Tool("github.com/yannh/kubeconform/cmd/kubeconform", "v0.7.0", "kubeconform"),

@@ -1,0 +1,1 @@
+"""Load tests with ghz: `python -m tests.load`, which `make load` calls."""
