@@ -32,6 +32,27 @@ CASES = {
         "backends.a.credentials.secrt",
         "unknown key 'secrt'",
     ),
+    "header_of_ours": (
+        "backends: {a: {provider: vllm, headers: {Authorization: x}}}\nmodels: {m: {targets: [{backend: a}]}}",
+        1,
+        "backends.a.headers.Authorization",
+        "is not for the configuration",
+    ),
+    "header_value": (
+        "backends: {a: {provider: vllm, headers: {X-Team: ümlaut}}}\nmodels: {m: {targets: [{backend: a}]}}",
+        1,
+        "backends.a.headers.X-Team",
+        "must have printable ASCII characters only",
+    ),
+    "entra_without_a_proof": (
+        (
+            "backends: {a: {provider: vllm, credentials: {type: entra, tenant: t, client_id: c}}}\n"
+            "models: {m: {targets: [{backend: a}]}}"
+        ),
+        1,
+        "backends.a.credentials",
+        "name exactly one of client_secret and workload_token_file",
+    ),
     "too_large": ("deadlines:\n  maximum_s: 100000", 2, "deadlines.maximum_s", "must be at most 86400"),
     "not_a_number": ("max_queue_time_s: soon", 1, "max_queue_time_s", "must be a number"),
     "text_is_no_number": ("max_queued_calls: '7'", 1, "max_queued_calls", "must be a whole number"),

@@ -76,8 +76,11 @@ KEYS = (
     "need_clear_history", "signature", "reference_ids", "error_type", "request_id",
     "generated_text", "details", "special", "top_tokens", "generated_tokens", "input_length",
     "text_output", "model_name", "outputs", "data", "datatype", "shape", "parameters", "binary_data_size",
+    "output", "search_info", "search_results", "status_code", "input_tokens", "output_tokens", "title", "url",
 )  # fmt: skip
-WORDS = st.sampled_from(["stop", "length", "tool_calls", "error", "abort", "content_filter", "hi", "{}", ""])
+WORDS = st.sampled_from(
+    ["stop", "length", "tool_calls", "error", "abort", "content_filter", "null", "hi", "{}", ""]
+)
 SHAPED = st.recursive(
     st.one_of(SCALARS, WORDS),
     lambda inner: st.one_of(

@@ -19,6 +19,7 @@ _FORMS: Mapping[str, str] = {
     "listen": "must be host:port, as 0.0.0.0:50051",
     "hash": "must be sha256: and 64 hex digits, as `pointsman-server new-key` prints it",
     "url": "must be an http(s) URL without user information, query or fragment",
+    "headers.*": "must have printable ASCII characters only",
     "token_url": "must be an http(s) URL without user information and fragment",
     "tenant": "must be a directory's id or domain",
     "authority": "must be an http(s) URL without user information, query or fragment",
@@ -70,7 +71,7 @@ def faults_of(
     """The faults, and the paths of unknown keys among them."""
     faults, unknown = [], []
     details = [
-        (_path(detail["loc"], document.value), detail)
+        (_path(detail["loc"], document.value, written=detail["type"] == "value_error"), detail)
         for detail in error.errors(include_url=False, include_input=False)
     ]
     for path, detail in details:
@@ -84,8 +85,11 @@ def faults_of(
     return faults, unknown
 
 
-def _path(location: tuple[int | str, ...], value: Value) -> Path:
-    """The validator's location without what it adds of its own (tags of unions, marks of keys)."""
+def _path(location: tuple[int | str, ...], value: Value, *, written: bool) -> Path:
+    """The validator's location without what it adds of its own (tags of unions, marks of keys).
+
+    `written`: the last step is there as well, since it is not a key that is missing.
+    """
     path: list[str | int] = []
     here: Value = value
     for position, step in enumerate(location):
@@ -93,7 +97,7 @@ def _path(location: tuple[int | str, ...], value: Value) -> Path:
             here = here[str(step)]
         elif isinstance(here, list) and isinstance(step, int) and step < len(here):
             here = here[step]
-        elif position < len(location) - 1 or step == "[key]":
+        elif position < len(location) - 1 or step == "[key]" or written:
             continue
         path.append(step)
     return tuple(path)
@@ -114,7 +118,7 @@ def _message(detail: ErrorDetails, path: Path, root: type[BaseModel]) -> str:
 def _form(location: tuple[int | str, ...], last: str) -> str:
     """What text in this place must look like; `kind.key` and `list.*` go before the bare key."""
     own, outer = location[-1], location[-2] if len(location) > 1 else ""
-    names = (f"{outer}.*" if isinstance(own, int) else f"{outer}.{own}", str(own), last, "*")
+    names = (f"{outer}.*" if isinstance(own, int) else f"{outer}.{own}", f"{outer}.*", str(own), last, "*")
     return next(_FORMS[name] for name in names if name in _FORMS)
 
 

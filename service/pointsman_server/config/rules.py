@@ -35,6 +35,14 @@ DROPPABLE = frozenset(
     ]
 )
 """Contract fields that a backend may be configured not to take."""
+OWN_HEADERS = frozenset(
+    {
+        "accept", "accept-encoding", "authorization", "connection", "content-encoding", "content-length",
+        "content-type", "cookie", "expect", "host", "keep-alive", "proxy-authorization", "te", "trailer",
+        "transfer-encoding", "upgrade",
+    }
+)  # fmt: skip
+"""Headers that a backend's configuration does not set: they frame the request, or are credentials."""
 
 
 def findings(
@@ -165,6 +173,9 @@ def _backends(
         else:
             yield from (((*here, key), text) for key, text in check_backend(backend))
         yield from _readable((*here, "ca_file"), backend.ca_file)
+        for header in backend.headers:
+            if header.lower() in OWN_HEADERS:
+                yield (*here, "headers", header), "is not for the configuration; a key goes under credentials"
         for position, parameter in enumerate(backend.drop_params):
             if parameter not in DROPPABLE:
                 yield (*here, "drop_params", position), _no_such("parameter", parameter, DROPPABLE)

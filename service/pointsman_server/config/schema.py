@@ -24,6 +24,8 @@ Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 TemplateVariable = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 """A name inside a chat template."""
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
+HeaderValue = Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[\x20-\x7e]+$")]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -323,7 +325,7 @@ class HeaderKey(Section):
 
     type: Literal["header"]
     """This kind."""
-    name: str = Field(pattern=r"^[A-Za-z0-9-]{1,64}$")
+    name: HeaderName
     """The header, as x-api-key."""
     secret: SecretRef
     """Its value."""
@@ -480,6 +482,14 @@ class KubernetesDiscovery(Section):
 Discovery = Annotated[StaticDiscovery | DnsDiscovery | KubernetesDiscovery, Field(discriminator="type")]
 
 
+class DashScope(Section):
+    """How Alibaba's own interface is used."""
+
+    interface: Literal["auto", "multimodal"] = "auto"
+    """Which one is asked: `multimodal` for models that answer there alone, text calls included, such as qwen-vl and
+    qwen3.5; `auto` takes it for calls with images or audio, and text generation for all others."""
+
+
 class Simulator(Section):
     """How the built-in backend behaves; for load tests and demonstrations."""
 
@@ -582,6 +592,9 @@ class Backend(Section):
     (anthropic)."""
     credentials: Credentials | None = None
     """None for servers without keys."""
+    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict, max_length=16)
+    """Further headers of every request, as OpenAI-Organization or X-DashScope-WorkSpace; they stand above those of
+    callers. No secrets: those are credentials."""
     timeouts: Timeouts = Timeouts()
     """Bounds on one attempt."""
     max_concurrency: int = Field(default=1024, ge=1, le=1_000_000)
@@ -601,6 +614,8 @@ class Backend(Section):
     drop_params: tuple[str, ...] = Field(default=(), max_length=64, strict=False)
     """Contract fields (as generation.seed) that this server does not take, beyond what its profile says; callers are
     warned."""
+    dashscope: DashScope = DashScope()
+    """Only for the provider dashscope."""
     simulator: Simulator = Simulator()
     """Only for the provider simulator."""
     open_inference: OpenInference = OpenInference()

@@ -16,7 +16,7 @@ from pointsman_server.clock import Clock, Watchdog
 from pointsman_server.context import Attempt
 from pointsman_server.domain import Call, Event, Warning
 from pointsman_server.errors import ServiceError
-from pointsman_server.transport.contract import BodyLimits, HTTPRequest, HTTPResponse, Transport
+from pointsman_server.transport.contract import BodyLimits, Headers, HTTPRequest, HTTPResponse, Transport
 from pointsman_server.upstreams.contract import Adapter, Batch, Decoder
 from pointsman_server.upstreams.credentials.contract import Credentials
 from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
@@ -33,13 +33,15 @@ class HttpUpstream:
 
     def __init__(
         self, adapter: Adapter, transport: Transport, profile: Profile, *, credentials: Credentials | None,
-        limits: BodyLimits, clock: Clock,
+        limits: BodyLimits, clock: Clock, headers: Headers | None = None,
     ) -> None:  # fmt: skip
+        """`headers` go along with every request, above those that the adapter writes; names are lower-case."""
         self.adapter = adapter
         self.transport = transport
         self.credentials = credentials
         self.limits = limits
         self.clock = clock
+        self.headers = headers or {}
         self._profile = profile
 
     def open(self, attempt: Attempt) -> HttpAnswer:
@@ -88,7 +90,11 @@ class HttpAnswer:
         self._renewed = False
 
     async def __aenter__(self) -> HttpAnswer:
-        self._request = self._upstream.adapter.request(self._attempt)
+        upstream = self._upstream
+        request = upstream.adapter.request(self._attempt)
+        if upstream.headers:
+            request = replace(request, headers={**request.headers, **upstream.headers})
+        self._request = request
         await self._open()
         return self
 

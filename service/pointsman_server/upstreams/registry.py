@@ -16,6 +16,7 @@ from pointsman_server.upstreams.credentials import build_credentials
 from pointsman_server.upstreams.credentials.tokens import Means
 from pointsman_server.upstreams.dialects import (
     anthropic,
+    dashscope,
     gemini,
     ollama,
     openai,
@@ -38,6 +39,7 @@ PROVIDERS: Mapping[str, Provider] = {
     "openai_compatible": openai.OPENAI_COMPATIBLE,
     "azure_openai": openai.AZURE_OPENAI,
     "mistral": openai.MISTRAL,
+    "dashscope": dashscope.DASHSCOPE,
     "dashscope_compatible": openai.DASHSCOPE_COMPATIBLE,
     "qianfan": openai.QIANFAN,
     "huggingface": openai.HUGGINGFACE,
@@ -110,6 +112,7 @@ def build_upstream(
         credentials=credentials,
         limits=limits,
         clock=clock,
+        headers={name.lower(): value for name, value in backend.headers.items()},
     )
 
 

@@ -95,6 +95,15 @@ async def test_a_stream(provider, upstream):
     assert provider.requests[0].path == "/chat/completions"
 
 
+async def test_headers_of_the_configuration(provider, upstream):
+    """They go along, above those of the adapter and below the credentials."""
+    upstream.headers = {"x-team": "a", "accept": "b", "authorization": "c"}
+    provider.script(json_reply(DOCUMENT))
+    await consume(upstream)
+    headers = provider.requests[0].headers
+    assert (headers["x-team"], headers["accept"], headers["authorization"]) == ("a", "b", f"Bearer {KEY}")
+
+
 async def test_a_document(provider, upstream):
     """For a unary call, and where a stream was asked for."""
     provider.script(json_reply(DOCUMENT))

@@ -44,3 +44,12 @@ ERROR_CODES: Mapping[str, Reason] = {
     "badrequest.toolarge": Reason.REQUEST_TOO_LARGE,
 }
 """Codes that say enough, in lower case; one that is refined behind a dot means what the shorter one does."""
+
+_REJECTED = frozenset(
+    {"invalidparameter", "badrequest", "invalidurl", "unsupportedoperation", "invalidschema"}
+)
+
+
+def status_of(code: str) -> int:
+    """What a code that says little means as a status, where none was told; 0: unknown."""
+    return 400 if code.lower().partition(".")[0] in _REJECTED else 0

@@ -6,8 +6,9 @@ import hashlib
 import string
 from collections.abc import Hashable, Iterable, Mapping
 
-from pointsman_server.domain import Message, ToolCall
+from pointsman_server.domain import Message, Text, ToolCall, ToolResult
 
+_ERROR = "Error: "
 _ID_LETTERS = string.ascii_letters + string.digits
 
 
@@ -40,6 +41,14 @@ def tool_names(messages: Iterable[Message]) -> Mapping[str, str]:
     """Id of a call -> the name of its tool, as the history tells it; of equal ids the last one counts."""
     parts = (part.content for message in messages for part in message.parts)
     return {call.id: call.name for call in parts if isinstance(call, ToolCall)}
+
+
+def result_texts(result: ToolResult) -> list[str]:
+    """What a tool said, for wires without a field for its failure: the text tells of it, unless it does so already."""
+    texts = [part.content.text for part in result.parts if isinstance(part.content, Text)]
+    if result.is_error and not "".join(texts).lstrip().lower().startswith("error"):
+        texts = [_ERROR + (texts[0] if texts else "the tool failed"), *texts[1:]]
+    return texts
 
 
 def fitted_tool_id(tool_id: str, length: int) -> str:

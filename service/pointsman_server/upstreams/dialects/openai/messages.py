@@ -20,12 +20,11 @@ from pointsman_server.domain import (
     ToolResult,
 )
 from pointsman_server.upstreams.translation.media_urls import media_url_fault
-from pointsman_server.upstreams.translation.parts import fitted_tool_id, tool_names
+from pointsman_server.upstreams.translation.parts import fitted_tool_id, result_texts, tool_names
 from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.support import takes_signature
 from pointsman_server.upstreams.translation.verbatim import invalid, verbatim_object
 
-_ERROR = "Error: "
 _AUDIO_FORMATS = {"mpeg": "mp3", "mp3": "mp3", "wav": "wav", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav"}
 
 
@@ -163,10 +162,7 @@ def _tool_id(tool_id: str, profile: Profile) -> str:
 
 
 def _map_result(result: ToolResult, profile: Profile, names: Mapping[str, str]) -> dict[str, object]:
-    """The wire has no field for an error, so the text says it, unless it does so already."""
-    texts = [part.content.text for part in result.parts if isinstance(part.content, Text)]
-    if result.is_error and not "".join(texts).lstrip().lower().startswith("error"):
-        texts = [_ERROR + (texts[0] if texts else "the tool failed"), *texts[1:]]
+    texts = result_texts(result)
     content: object = "".join(texts)
     if len(texts) > 1:
         content = [{"type": "text", "text": text} for text in texts]
