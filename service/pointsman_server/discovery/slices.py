@@ -209,10 +209,13 @@ class SliceTable:
         peopled = [one for one in self._slices.values() if one.endpoints]
         if not peopled or any(_port_of(one, self._port) is not None for one in peopled):
             return None
-        wanted = "just one TCP port" if self._port is None else f"a TCP port named {self._port}"
-        names = {port.name or "" for one in peopled for port in _tcp(one)}
-        there = f"there are {', '.join(sorted(names))}" if names else "there is none"
-        return ServiceError(Reason.UPSTREAM_BAD_RESPONSE, f"the Service has not {wanted}: {there}")
+        names = sorted({port.name or "(unnamed)" for one in peopled for port in _tcp(one)})
+        if self._port is None:
+            wanted = "several TCP ports, and discovery names none" if names else "no TCP port"
+        else:
+            wanted = f"no TCP port named {self._port!r}"
+        there = f"there are {', '.join(names)}" if names else "there is none"
+        return ServiceError(Reason.UPSTREAM_BAD_RESPONSE, f"the Service has {wanted}; {there}")
 
 
 def _endpoints(one: Slice, name: str | None) -> Iterator[tuple[str, Endpoint]]:
