@@ -87,7 +87,7 @@ test-client-floor: .venv-client-floor/.stamp ## Check that the stubs work with t
 	.venv-client-floor/bin/python tools/client_floor.py
 
 .PHONY: test-e2e
-test-e2e: .venv/.stamp-e2e .venv-client-floor/.stamp ## Run the tests that start whole processes and real engines
+test-e2e: .venv/.stamp-e2e .venv-client-floor/.stamp .venv-proto/.stamp ## Run the tests that start whole processes and real engines
 	$(BIN)/python -m pytest -m e2e $(ARGS)
 
 .PHONY: test-kube
@@ -151,8 +151,9 @@ format: .venv/.stamp-dev ## Format the sources and mend what can be mended
 # --- generate ---
 
 .PHONY: proto
-proto: .venv-proto/.stamp ## Generate the Python stubs of the contract
+proto: .venv-proto/.stamp ## Generate the Python stubs of the contract, and a descriptor set for releases in dist/
 	.venv-proto/bin/python tools/protos.py
+	.venv-proto/bin/python tools/protos.py --descriptors dist/pointsman-v1.binpb
 
 # The image is that of the last release. Before the first tag a field may still move: renew it then, on purpose.
 # After that it is renewed by the commit that makes a release, and by no other.

@@ -37,6 +37,10 @@ TOOLS = {
     "helm3": Tool("helm.sh/helm/v3/cmd/helm", "v3.22.0", "helm3"),
     "kubeconform": Tool("github.com/yannh/kubeconform/cmd/kubeconform", "v0.7.0", "kubeconform"),
     "kube-score": Tool("github.com/zegl/kube-score/cmd/kube-score", "v1.20.0", "kube-score"),
+    "protoc-gen-go": Tool("google.golang.org/protobuf/cmd/protoc-gen-go", "v1.36.11", "protoc-gen-go"),
+    "protoc-gen-go-grpc": Tool(
+        "google.golang.org/grpc/cmd/protoc-gen-go-grpc", "v1.6.0", "protoc-gen-go-grpc"
+    ),
     "syft": Tool("github.com/anchore/syft/cmd/syft", "v1.54.1", "syft"),
 }
 

@@ -50,6 +50,22 @@ def generate(out: Path) -> None:
     (out / PACKAGE / "__init__.py").write_text(_package(file_set), encoding="utf-8")
 
 
+def descriptor_set() -> bytes:
+    """The whole contract with its imports and comments, for callers that have no `.proto` files and no reflection."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "contract.binpb"
+        arguments = [
+            *(f"--proto_path={path}" for path in (PROTOS, VENDORED, files("grpc_tools") / "_proto")),
+            "--include_imports",
+            "--include_source_info",
+            f"--descriptor_set_out={out}",
+            *sorted(str(path.relative_to(PROTOS)) for path in PROTOS.rglob("*.proto")),
+        ]
+        if protoc.main(["protoc", *arguments]) != 0:
+            raise SystemExit("protoc failed")
+        return out.read_bytes()
+
+
 def describe() -> bytes:
     """The foreign protocol as descriptors: it is loaded from them, so that nothing of it enters the default pool."""
     with tempfile.TemporaryDirectory() as folder:
@@ -121,7 +137,16 @@ def main() -> int:
     parser.add_argument(
         "--check", action="store_true", help="change nothing; fail if the stubs are not up to date"
     )
-    check = parser.parse_args().check
+    parser.add_argument(
+        "--descriptors", type=Path, help="write the contract's descriptor set to this file, and nothing else"
+    )
+    options = parser.parse_args()
+    if options.descriptors is not None:
+        options.descriptors.parent.mkdir(parents=True, exist_ok=True)
+        options.descriptors.write_bytes(descriptor_set())
+        print(f"{options.descriptors}: {options.descriptors.stat().st_size} bytes")
+        return 0
+    check = options.check
     with tempfile.TemporaryDirectory() as folder:
         generate(Path(folder))
         fresh = Path(folder) / PACKAGE

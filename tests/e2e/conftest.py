@@ -1,23 +1,17 @@
 """Two engines for the whole run, and a server for each test that asks for one."""
 
 import asyncio
-import os
-import shutil
-import subprocess
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.parts import ROOT, Engine, Service, two_engines
+from tests.e2e.parts import Engine, Service, two_engines
 from tools.engine import EngineMissing, weights
+from tools.go_tools import ToolMissing, find
 
 HERE = Path(__file__).parent
-MODULES = {
-    "grpcurl": "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3",
-    "ghz": "github.com/bojand/ghz/cmd/ghz@v0.121.0",
-}
 
 StartService = Callable[[Mapping[str, Any]], Awaitable[Service]]
 
@@ -82,20 +76,11 @@ async def service(engines: tuple[Engine, Engine], start_service: StartService) -
 
 
 def tool(name: str) -> str:
-    """The program: from PATH, or built once where a Go toolchain is at hand. Skips where neither is."""
-    folder = ROOT / ".cache" / "bin"
-    if found := shutil.which(name) or shutil.which(name, path=str(folder)):
-        return found
-    if not (go := shutil.which("go")):
-        pytest.skip(f"{name} is not on PATH, and there is no Go toolchain to build it with")
-    folder.mkdir(parents=True, exist_ok=True)
-    command = [go, "install", MODULES[name]]
-    built = subprocess.run(
-        command, env={**os.environ, "GOBIN": str(folder)}, capture_output=True, text=True, check=False
-    )
-    if built.returncode:
-        pytest.skip(f"{name} is not on PATH and could not be built: {built.stderr[-500:]}")
-    return str(folder / name)
+    """The program, built once where a Go toolchain is at hand, else from PATH. Skips where neither is."""
+    try:
+        return str(find(name))
+    except ToolMissing as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

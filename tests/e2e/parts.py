@@ -221,7 +221,8 @@ class Service(Process):
             "admin": {"listen": f"{HOST}:{free_port()}"},
             "ops": {"listen": self.ops.removeprefix("http://")},
         }
-        self.config: dict[str, Any] = {**places, **config}
+        merged = {name: {**section, **config.get(name, {})} for name, section in places.items()}
+        self.config: dict[str, Any] = {**config, **merged}
         self.write(self.config)
 
     def write(self, config: Mapping[str, Any] | str) -> None:
