@@ -45,7 +45,9 @@ PROVIDERS: Mapping[str, Provider] = {
     "huggingface": openai.HUGGINGFACE,
     "tgi": tgi.TGI,
     "triton": triton.TRITON,
+    "triton_grpc": triton.TRITON_GRPC,
     "kserve": triton.KSERVE,
+    "kserve_grpc": triton.KSERVE_GRPC,
     "gemini": gemini.GEMINI,
     "simulator": simulator.SIMULATOR,
 }

@@ -48,7 +48,9 @@ def test_every_row_is_complete():
         assert (provider.adapter is None) != (provider.upstream is None)
 
 
-@pytest.mark.parametrize("provider", sorted(set(PROVIDERS) - {"simulator"}))
+@pytest.mark.parametrize(
+    "provider", sorted(name for name, provider in PROVIDERS.items() if provider.adapter is not None)
+)
 def test_http_backends(provider):
     """The configured URL before the default, limits and times as configured."""
     upstream = build(

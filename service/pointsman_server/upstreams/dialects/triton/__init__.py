@@ -2,6 +2,7 @@
 
 from pointsman_server.upstreams.dialects.triton import profiles
 from pointsman_server.upstreams.dialects.triton.adapter import TritonAdapter
+from pointsman_server.upstreams.dialects.triton.rpc.upstream import build
 from pointsman_server.upstreams.provider import Provider
 
 TRITON = Provider(
@@ -9,4 +10,10 @@ TRITON = Provider(
 )
 KSERVE = Provider(
     profiles.KSERVE, TritonAdapter, configure=profiles.over_http, findings=profiles.http_findings
+)
+TRITON_GRPC = Provider(
+    profiles.TRITON_GRPC, upstream=build, configure=profiles.over_grpc, findings=profiles.grpc_findings
+)
+KSERVE_GRPC = Provider(
+    profiles.KSERVE_GRPC, upstream=build, configure=profiles.over_grpc, findings=profiles.grpc_findings
 )
