@@ -99,6 +99,10 @@ load: .venv/.stamp-load ## Load a service on this machine with ghz, and write a 
 	@if ! $(MAKE) --no-print-directory .venv/.stamp-engine; then echo "The profiles of a real engine will be skipped."; fi
 	$(BIN)/python -m tests.load $(ARGS) || [ $$? = 3 ]
 
+.PHONY: test-image
+test-image: .venv/.stamp-dev ## Build the container image and try it, where buildah, podman and runc are there
+	$(BIN)/python -m pytest -m image tests/image -rs $(ARGS)
+
 .PHONY: bench
 bench: .venv/.stamp-dev ## Measure the service beside a bare relay
 	@if [ -f bench/__main__.py ]; then exec $(BIN)/python -m bench $(ARGS); else echo "SKIPPED: bench/ is not there yet"; fi

@@ -63,15 +63,23 @@ def find(name: str) -> Path:
     return _own(name) if name in OWN else _foreign(name)
 
 
+def there(name: str) -> bool:
+    """Whether a program of TOOLS need not be built first."""
+    return _place(TOOLS[name], name).exists() or shutil.which(TOOLS[name].program) is not None
+
+
+def _place(tool: Tool, name: str) -> Path:
+    return FOLDER / f"{name}-{tool.version}" / tool.package.rpartition("/")[2]
+
+
 def _foreign(name: str) -> Path:
     tool = TOOLS[name]
-    folder = FOLDER / f"{name}-{tool.version}"
-    built = folder / tool.package.rpartition("/")[2]
+    built = _place(tool, name)
     if built.exists():
         return built
     if go := shutil.which("go"):
         print(f"building {name} {tool.version}, once", file=sys.stderr, flush=True)
-        _install(go, tool, folder)
+        _install(go, tool, built.parent)
         return built
     if there := shutil.which(tool.program):
         return Path(there)
