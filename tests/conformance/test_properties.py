@@ -77,6 +77,7 @@ KEYS = (
     "generated_text", "details", "special", "top_tokens", "generated_tokens", "input_length",
     "text_output", "model_name", "outputs", "data", "datatype", "shape", "parameters", "binary_data_size",
     "output", "search_info", "search_results", "status_code", "input_tokens", "output_tokens", "title", "url",
+    "error_code", "error_msg", "result", "is_end", "is_truncated", "thoughts",
 )  # fmt: skip
 WORDS = st.sampled_from(
     ["stop", "length", "tool_calls", "error", "abort", "content_filter", "null", "hi", "{}", ""]

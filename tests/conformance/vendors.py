@@ -92,6 +92,8 @@ class Vendor:
     """A body in the form in which two that mean the same, by the rules of the recordings, are equal."""
     same_headers: Callable[[Mapping[str, str]], Mapping[str, str]] = lambda headers: headers
     """Recorded headers without those that may be left out."""
+    stand_in: Callable[[Record], Adapter | None] = lambda record: None
+    """An adapter for an exchange that is none with the provider's models, such as that of keys for a token."""
     lacking: Mapping[str, str] = field(default_factory=dict)
     """Cases that cannot be expressed, with the reason why: declared, never skipped in silence."""
     marked: bool = True
@@ -114,6 +116,8 @@ class Vendor:
             lambda options: NoTransport(),
         )
         assert isinstance(upstream, HttpUpstream)
+        if (adapter := self.stand_in(record)) is not None:
+            upstream.adapter, upstream.credentials = adapter, None
         return upstream
 
 

@@ -17,6 +17,7 @@ from pointsman_server.upstreams.credentials.tokens import Means
 from pointsman_server.upstreams.dialects import (
     anthropic,
     dashscope,
+    ernie,
     gemini,
     ollama,
     openai,
@@ -42,6 +43,7 @@ PROVIDERS: Mapping[str, Provider] = {
     "dashscope": dashscope.DASHSCOPE,
     "dashscope_compatible": openai.DASHSCOPE_COMPATIBLE,
     "qianfan": openai.QIANFAN,
+    "ernie": ernie.ERNIE,
     "huggingface": openai.HUGGINGFACE,
     "tgi": tgi.TGI,
     "triton": triton.TRITON,

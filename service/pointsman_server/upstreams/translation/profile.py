@@ -64,6 +64,8 @@ class Profile:
     """Takes tokens to continue."""
     developer_role: bool = False
     """Without it, the words of a developer are sent as the system's."""
+    strict_turns: bool = False
+    """User and assistant take turns, and the user has the first and the last word, or a tool has it."""
     speaker_names: bool = True
     """Takes the name of who speaks; without it the name is dropped."""
     image_detail: bool = True

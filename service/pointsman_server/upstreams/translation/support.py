@@ -5,7 +5,7 @@ Dialects ask `wire_fields`, `effort_of` and `mode_of` for what they send, so tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import assert_never
 
 from pointsman_server.domain import (
@@ -100,6 +100,8 @@ def unsupported(call: Call, profile: Profile, model: str = "") -> tuple[Warning,
         found.extend(_tools(call, fields, profile))
     match call.input:
         case Conversation(messages):
+            if profile.strict_turns and not _in_turns(messages):
+                found.append(_ineligible("conversation.messages", "what the user does not begin and end"))
             for position, message in enumerate(messages):
                 if not _is_plain(message) or message.name:
                     found.extend(_message(f"conversation.messages[{position}]", message, profile, model))
@@ -222,6 +224,12 @@ def format_path(call: Call) -> str:
             return "output_format.choice"
         case _:
             assert_never(call.output_format)
+
+
+def _in_turns(messages: Sequence[Message]) -> bool:
+    """Whether somebody else than the assistant has the first and the last word."""
+    speakers = [message.role for message in messages if message.role not in (Role.SYSTEM, Role.DEVELOPER)]
+    return bool(speakers) and speakers[0] is Role.USER and speakers[-1] is not Role.ASSISTANT
 
 
 def _is_plain(message: Message) -> bool:
