@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import string
 from collections.abc import Hashable, Iterable, Mapping
 
@@ -10,6 +11,7 @@ from pointsman_server.domain import Message, Text, ToolCall, ToolResult
 
 _ERROR = "Error: "
 _ID_LETTERS = string.ascii_letters + string.digits
+_LONGEST_ID = 64
 
 
 class PartNumbers:
@@ -35,6 +37,16 @@ def made_tool_id(attempt_id: str, candidate: int, number: int) -> str:
     """An id where the wire has none: the same whenever the same attempt is read again, unlike any other's."""
     seed = f"{attempt_id}/{candidate}/{number}".encode(errors="replace")
     return f"call_{hashlib.blake2s(seed, digest_size=12).hexdigest()}"
+
+
+def plain_tool_id(tool_id: str, foreign: re.Pattern[str]) -> str:
+    """The id of a call for a provider that takes 64 characters and not any: the same one for the same id, always.
+
+    Other providers' ids hold dots, colons, or whatever a model invented.
+    """
+    if 0 < len(tool_id) <= _LONGEST_ID and not foreign.search(tool_id):
+        return tool_id
+    return f"call_{hashlib.blake2s(tool_id.encode(errors='replace'), digest_size=12).hexdigest()}"
 
 
 def tool_names(messages: Iterable[Message]) -> Mapping[str, str]:

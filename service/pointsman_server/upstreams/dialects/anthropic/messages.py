@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import re
 from collections.abc import Sequence
 from typing import Any, assert_never
@@ -23,6 +22,7 @@ from pointsman_server.domain import (
 )
 from pointsman_server.upstreams.translation.media import inline_base64
 from pointsman_server.upstreams.translation.media_urls import media_url_fault
+from pointsman_server.upstreams.translation.parts import plain_tool_id
 from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.support import (
     asks_breakpoint,
@@ -37,7 +37,7 @@ Block = Any
 """A content block: an object, or a provider part's own JSON."""
 _CACHE = {"type": "ephemeral"}
 _FOREIGN = re.compile(r"[^A-Za-z0-9_-]", re.ASCII)
-_LONGEST_ID = 64
+"""What an id of a call must not hold."""
 
 
 def map_system(messages: Sequence[Message], profile: Profile) -> str | list[Block]:
@@ -119,7 +119,7 @@ def _signature(part: Part, path: str) -> str:
 
 def _map_call(call: ToolCall, path: str) -> Block:
     arguments = verbatim_object(call.arguments_json or "{}", f"{path}.arguments_json")
-    return {"type": "tool_use", "id": _call_id(call.id), "name": call.name, "input": arguments}
+    return {"type": "tool_use", "id": plain_tool_id(call.id, _FOREIGN), "name": call.name, "input": arguments}
 
 
 def _map_result(result: ToolResult, path: str, profile: Profile, model: str) -> Block:
@@ -128,19 +128,13 @@ def _map_result(result: ToolResult, path: str, profile: Profile, model: str) -> 
         block = _map_part(part, f"{path}.parts[{position}]", profile, model)
         if block is not None and (block != {"type": "text", "text": ""} or len(result.parts) == 1):
             blocks.append(block)
-    mapped: dict[str, Any] = {"type": "tool_result", "tool_use_id": _call_id(result.tool_call_id)}
+    call_id = plain_tool_id(result.tool_call_id, _FOREIGN)
+    mapped: dict[str, Any] = {"type": "tool_result", "tool_use_id": call_id}
     if blocks:
         mapped["content"] = _short(blocks)
     if result.is_error:
         mapped["is_error"] = True
     return mapped
-
-
-def _call_id(given: str) -> str:
-    """An id of the form that the wire takes: other providers' have dots and colons, and are told by what they are."""
-    if given and len(given) <= _LONGEST_ID and not _FOREIGN.search(given):
-        return given
-    return f"call_{hashlib.blake2s(given.encode(errors='replace'), digest_size=12).hexdigest()}"
 
 
 def _map_media(media: Media, path: str) -> Block:

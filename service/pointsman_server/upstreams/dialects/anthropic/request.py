@@ -27,17 +27,15 @@ from pointsman_server.upstreams.translation.support import (
     budget_of,
     effort_of,
     format_path,
-    mode_of,
     wire_fields,
 )
+from pointsman_server.upstreams.translation.thinking import thinking_of
 from pointsman_server.upstreams.translation.verbatim import invalid, verbatim_object
 
 _ENCODE = msgspec.json.Encoder().encode
 _NO_PARAMETERS = msgspec.Raw(b'{"type":"object","properties":{}}')
 _OWN = frozenset({"model", "messages", "system", "stream", "max_tokens"})
 """The adapter's, whatever the call; no caller's option replaces them."""
-_ADAPTIVE = "adaptive"
-_SMALLEST_BUDGET = 1024
 
 
 def output_limit(call: Call, profile: Profile, default: int) -> int:
@@ -101,19 +99,8 @@ def _map_reasoning(
 ) -> None:
     if (effort := effort_of(config, fields, profile)) is not None:
         body["output_config"] = {"effort": effort}
-    mode, budget = mode_of(config, fields, profile), budget_of(config, fields, profile)
-    if budget is not None:
-        thinking: dict[str, Any] = {"type": "enabled", "budget_tokens": budget}
-    elif mode == "enabled":
-        # It must have a budget: half of what may be put out, as long as that leaves room for an answer.
-        thinking = {"type": mode, "budget_tokens": max(_SMALLEST_BUDGET, body["max_tokens"] // 2)}
-    elif mode is not None:
-        thinking = {"type": mode}
-    else:
-        return
-    if config.include is not None and "generation.reasoning.include" in fields and mode != "disabled":
-        thinking["display"] = "summarized" if config.include else "omitted"
-    body["thinking"] = thinking
+    if thinking := thinking_of(config, fields, profile, body["max_tokens"]):
+        body["thinking"] = thinking
 
 
 def _map_tools(call: Call, body: dict[str, Any], fields: Mapping[str, str]) -> None:
