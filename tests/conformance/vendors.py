@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pointsman_server.clock import SystemClock
+from pointsman_server.clock import Clock, SystemClock
 from pointsman_server.config import schema
 from pointsman_server.config.secrets import Secret
 from pointsman_server.context import Attempt, Target
@@ -92,6 +92,8 @@ class Vendor:
     """A body in the form in which two that mean the same, by the rules of the recordings, are equal."""
     same_headers: Callable[[Mapping[str, str]], Mapping[str, str]] = lambda headers: headers
     """Recorded headers without those that may be left out."""
+    clock: Clock = field(default_factory=SystemClock)
+    """For credentials that tell the time."""
     stand_in: Callable[[Record], Adapter | None] = lambda record: None
     """An adapter for an exchange that is none with the provider's models, such as that of keys for a token."""
     lacking: Mapping[str, str] = field(default_factory=dict)
@@ -112,7 +114,7 @@ class Vendor:
             "backend",
             schema.Backend.model_validate(written),
             lambda ref: Secret(self.secrets[ref.env]),
-            SystemClock(),
+            self.clock,
             lambda options: NoTransport(),
         )
         assert isinstance(upstream, HttpUpstream)

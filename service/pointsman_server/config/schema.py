@@ -408,6 +408,23 @@ class BaiduKeys(Section):
     """Where they are exchanged."""
 
 
+class SigV4(Section):
+    """Requests signed with AWS Signature Version 4."""
+
+    type: Literal["sigv4"]
+    """This kind."""
+    access_key_id: SecretRef
+    """Who signs."""
+    secret_access_key: SecretRef
+    """What it is proved with."""
+    session_token: SecretRef | None = None
+    """For keys that are lent for a time; with the keys it is read again on reload."""
+    region: str = Field(pattern=r"^[a-z0-9-]{1,32}$")
+    """The region that serves, as us-east-1."""
+    service: str = Field(default="bedrock", pattern=r"^[a-z0-9-]{1,64}$")
+    """The service's name in signatures."""
+
+
 def _kind(written: object) -> str | None:
     """The kind of credentials that a section is of; None for what is no section."""
     kind = written.get("type", "key") if isinstance(written, Mapping) else getattr(written, "type", None)
@@ -421,7 +438,8 @@ Credentials = Annotated[
     | Annotated[QueryKey, Tag("query")]
     | Annotated[OAuth2, Tag("oauth2")]
     | Annotated[Entra, Tag("entra")]
-    | Annotated[BaiduKeys, Tag("baidu")],
+    | Annotated[BaiduKeys, Tag("baidu")]
+    | Annotated[SigV4, Tag("sigv4")],
     Discriminator(_kind),
 ]
 

@@ -13,9 +13,11 @@ from pointsman_server.transport.aiohttp_transport import AiohttpTransport
 from pointsman_server.transport.contract import BodyLimits, Transport, TransportOptions
 from pointsman_server.upstreams.contract import Upstream
 from pointsman_server.upstreams.credentials import build_credentials
+from pointsman_server.upstreams.credentials.sigv4 import Signing
 from pointsman_server.upstreams.credentials.tokens import Means
 from pointsman_server.upstreams.dialects import (
     anthropic,
+    bedrock,
     dashscope,
     ernie,
     gemini,
@@ -32,6 +34,7 @@ from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstrea
 PROVIDERS: Mapping[str, Provider] = {
     "openai": openai.OPENAI,
     "anthropic": anthropic.ANTHROPIC,
+    "bedrock": bedrock.BEDROCK,
     "vllm": openai.VLLM,
     "sglang": openai.SGLANG,
     "llamacpp": openai.LLAMACPP,
@@ -102,7 +105,11 @@ def build_upstream(
     # What credentials are fetched from is reached in the same way, but is nobody's endpoint.
     elsewhere = replace(options, authority="", limits=BodyLimits())
     credentials = build_credentials(
-        backend.credentials, secret, profile, lambda: Means(reach(elsewhere), clock, Random())
+        backend.credentials,
+        secret,
+        profile,
+        lambda: Means(reach(elsewhere), clock, Random()),
+        Signing(clock, authority),
     )
     settings = Settings(url.rstrip("/"), limits, backend, authority, credentials)
     if provider.upstream is not None:

@@ -127,7 +127,9 @@ async def test_a_key_of_no_kind_goes_where_the_provider_looks_for_it():
     written = build(provider="openai", credentials=key).credentials
     assert (await written.authorize(request)).headers["authorization"] == "Bearer secret of KEY"
     other = replace(PROVIDERS["openai"].profile, key_header="api-key")
-    named = build_credentials(key, lambda ref: Secret(f"secret of {ref.env}"), other, NotImplemented)
+    named = build_credentials(
+        key, lambda ref: Secret(f"secret of {ref.env}"), other, NotImplemented, NotImplemented
+    )
     headers = (await named.authorize(request)).headers
     assert headers["api-key"] == "secret of KEY"
     assert "authorization" not in headers

@@ -13,6 +13,7 @@ from pointsman_server.upstreams.credentials.entra import entra
 from pointsman_server.upstreams.credentials.header import HeaderKey, bearer
 from pointsman_server.upstreams.credentials.oauth2 import oauth2
 from pointsman_server.upstreams.credentials.query import QueryKey
+from pointsman_server.upstreams.credentials.sigv4 import Keys, Scope, Signing, SigV4
 from pointsman_server.upstreams.credentials.tokens import Means
 from pointsman_server.upstreams.translation.profile import Profile
 
@@ -25,13 +26,19 @@ _Resolve = Callable[[schema.SecretRef], Secret]
 
 
 def build_credentials(
-    config: schema.Credentials | None, secret: _Resolve, profile: Profile, means: Callable[[], Means]
+    config: schema.Credentials | None,
+    secret: _Resolve,
+    profile: Profile,
+    means: Callable[[], Means],
+    signing: Signing,
 ) -> Credentials | None:
     """The configured strategy; None for servers without keys. `means` is asked only for what must be fetched."""
     if config is None:
         return None
     if isinstance(config, _Fetched):
         return _fetched(config, secret, means())
+    if isinstance(config, schema.SigV4):
+        return _signer(config, secret, signing)
     return _kept(config, secret, profile)
 
 
@@ -47,6 +54,12 @@ def _kept(config: _Kept, secret: _Resolve, profile: Profile) -> Credentials:
             return QueryKey(config.name, secret(config.secret))
         case _:
             assert_never(config)
+
+
+def _signer(config: schema.SigV4, secret: _Resolve, signing: Signing) -> Credentials:
+    token = None if config.session_token is None else secret(config.session_token)
+    keys = Keys(secret(config.access_key_id), secret(config.secret_access_key), token)
+    return SigV4(keys, Scope(config.region, config.service), signing)
 
 
 def _fetched(config: _Fetched, secret: _Resolve, means: Means) -> Credentials:

@@ -7,10 +7,7 @@ from dataclasses import replace
 from pointsman_server.config.secrets import Secret
 from pointsman_server.transport.contract import HTTPRequest
 from pointsman_server.upstreams.credentials.contract import Credentials
-
-_HIDDEN = "***"
-_SHORTEST = 4
-"""Hiding anything shorter would only tear words apart."""
+from pointsman_server.upstreams.credentials.hiding import hide
 
 
 class HeaderKey(Credentials):
@@ -27,8 +24,7 @@ class HeaderKey(Credentials):
 
     def hide(self, text: str) -> str:
         """As the protocol says."""
-        secret = self._secret.reveal()
-        return text.replace(secret, _HIDDEN) if len(secret) >= _SHORTEST else text
+        return hide(text, self._secret)
 
 
 def bearer(secret: Secret) -> HeaderKey:

@@ -8,10 +8,7 @@ from urllib.parse import quote
 from pointsman_server.config.secrets import Secret
 from pointsman_server.transport.contract import HTTPRequest
 from pointsman_server.upstreams.credentials.contract import Credentials
-
-_HIDDEN = "***"
-_SHORTEST = 4
-"""Hiding anything shorter would only tear words apart."""
+from pointsman_server.upstreams.credentials.hiding import hide
 
 
 class QueryKey(Credentials):
@@ -30,7 +27,4 @@ class QueryKey(Credentials):
 
     def hide(self, text: str) -> str:
         """As the protocol says; also in the form in which URLs hold it."""
-        secret = self._secret.reveal()
-        if len(secret) < _SHORTEST:
-            return text
-        return text.replace(secret, _HIDDEN).replace(quote(secret, safe=""), _HIDDEN)
+        return hide(hide(text, self._secret), Secret(quote(self._secret.reveal(), safe="")))

@@ -1,0 +1,56 @@
+"""The dialect as one adapter: what a call becomes on the wire, and what the wire becomes in events."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from pointsman_server.context import Attempt
+from pointsman_server.errors import ServiceError
+from pointsman_server.transport.contract import Headers, HTTPRequest
+from pointsman_server.upstreams.contract import Decoder
+from pointsman_server.upstreams.dialects.bedrock.frames import FRAMES, Frames
+from pointsman_server.upstreams.dialects.bedrock.reader import ConverseReader
+from pointsman_server.upstreams.dialects.bedrock.refusal import read_refusal
+from pointsman_server.upstreams.dialects.bedrock.request import encode_body
+from pointsman_server.upstreams.provider import Settings
+from pointsman_server.upstreams.translation.decoding import AnswerDecoder
+from pointsman_server.upstreams.translation.options import caller_headers
+from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
+
+
+class BedrockAdapter:
+    """Converse."""
+
+    def __init__(self, profile: Profile, settings: Settings) -> None:
+        self._profile = profile
+        self._base_url = settings.base_url
+        self._limits = settings.limits
+
+    def request(self, attempt: Attempt) -> HTTPRequest:
+        """As the protocol says."""
+        stream = attempt.stream or self._profile.unary_upstream is UnaryUpstream.STREAM
+        # Ids of models hold colons, and those of inference profiles slashes: they are one step of the path.
+        model = quote(attempt.target.model, safe="")
+        return HTTPRequest(
+            method="POST",
+            url=f"{self._base_url}/model/{model}/converse{'-stream' if stream else ''}",
+            headers={
+                "content-type": "application/json",
+                "accept": FRAMES if stream else "application/json",
+                self._profile.request_id_header: attempt.upstream_id,
+                **attempt.trace_headers,
+                **caller_headers(attempt.call, self._profile),
+            },
+            body=encode_body(attempt, self._profile),
+        )
+
+    def decoder(self, attempt: Attempt, status: int, headers: Headers) -> Decoder:
+        """As the protocol says."""
+        reader = ConverseReader(attempt, self._profile, status=status, headers=headers)
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        framing = Frames(self._limits.event_bytes) if kind == FRAMES else None
+        return AnswerDecoder(reader, self._limits, framing=framing, at_end=reader.finish)
+
+    def refusal(self, status: int, headers: Headers, body: bytes) -> ServiceError:
+        """As the protocol says."""
+        return read_refusal(status, headers, body)
