@@ -145,7 +145,6 @@ async def test_what_is_not_there_yet_says_so(start, provider):
         admin.ExplainRoute(pb.ExplainRouteRequest()),
         inference.Embed(pb.EmbedRequest(model="chat")),
         inference.CountTokens(pb.CountTokensRequest()),
-        inference.BatchGenerate(pb.BatchGenerateRequest()),
     ):
         refused = await refusal(call)
         assert refused.info.reason == "NOT_IMPLEMENTED"
