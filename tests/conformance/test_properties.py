@@ -188,6 +188,42 @@ CANDIDATES = shape(
     error=shape(code=SCALARS, message=SCALARS, status=SCALARS, details=several(SHAPED)),
 )  # fmt: skip
 """Gemini's documents."""
+PIECE = shape(
+    type=st.sampled_from(["output_text", "refusal", "summary_text", "new"]), text=TEXTS, refusal=TEXTS, logprobs=SHAPED,
+    annotations=several(shape(start_index=OFFSETS, index=OFFSETS, url=TEXTS, title=TEXTS, file_id=TEXTS)),
+)  # fmt: skip
+ITEM = shape(
+    type=st.one_of(st.sampled_from(["message", "function_call", "reasoning", "web_search_call"]), SCALARS),
+    call_id=SCALARS, name=TEXTS, arguments=st.one_of(TEXTS, SHAPED), content=several(PIECE), summary=several(PIECE),
+    encrypted_content=SCALARS,
+)  # fmt: skip
+RESPONSE = {
+    "id": SCALARS, "model": SCALARS, "created_at": NUMBERS, "output": several(ITEM), "error": SHAPED, "usage": SHAPED,
+    "status": st.one_of(st.sampled_from(["completed", "incomplete", "failed", "cancelled", "queued"]), SCALARS),
+    "incomplete_details": shape(reason=SCALARS),
+}  # fmt: skip
+RESPONSES = shape(
+    **RESPONSE,
+    type=st.sampled_from([
+        *(f"response.{name}" for name in (
+            "created", "output_item.added", "output_item.done", "output_text.delta", "output_text.done",
+            "refusal.delta", "function_call_arguments.delta", "function_call_arguments.done", "incomplete",
+            "reasoning_summary_text.delta", "reasoning_text.done", "output_text.annotation.added", "completed",
+        )), "error",
+    ]),
+    output_index=st.one_of(st.integers(-1, 2), SCALARS), content_index=OFFSETS, summary_index=OFFSETS,
+    delta=st.one_of(TEXTS, SHAPED), text=TEXTS, item=ITEM, annotation=SHAPED, logprobs=SHAPED,
+    response=shape(**RESPONSE),
+)  # fmt: skip
+"""Events of the Responses API, and responses."""
+OWN = {"gemini": CANDIDATES, "openai_responses": RESPONSES}
+DOCUMENTS = {
+    vendor.profile.dialect: st.lists(
+        st.one_of(SHAPED, OWN.get(vendor.profile.dialect, st.one_of(CHUNKS, TYPED))), max_size=3
+    )
+    for vendor in ONE_EACH
+}
+"""Of a dialect's own shape, and of any."""
 STATUSES = st.one_of(
     st.sampled_from([301, 400, 401, 403, 404, 408, 413, 429, 500, 503, 529]), st.integers(300, 599)
 )
@@ -255,13 +291,11 @@ def test_bytes_of_any_kind(vendor: Vendor, pieces: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize("vendor", ONE_EACH, ids=lambda vendor: vendor.profile.dialect)
-@given(
-    documents=st.lists(st.one_of(SHAPED, CHUNKS, TYPED, CANDIDATES), max_size=3),
-    form=st.sampled_from(["events", "lines", "document"]),
-)
+@given(data=st.data(), form=st.sampled_from(["events", "lines", "document"]))
 @settings(max_examples=150, deadline=None)
-def test_json_of_any_kind(vendor: Vendor, documents: list[object], form: str) -> None:
+def test_json_of_any_kind(vendor: Vendor, data: st.DataObject, form: str) -> None:
     """Numbers out of range, NaN, lone surrogates and wrong types are borne, in streams and in documents."""
+    documents = data.draw(DOCUMENTS[vendor.profile.dialect])
     texts = [json.dumps(document) for document in documents]
     match form:
         case "events":
@@ -317,7 +351,9 @@ PARTS = st.builds(
             ToolResult, NAMES, NAMES, st.lists(st.builds(Part, LEAVES), max_size=2).map(tuple), st.booleans()
         ),
         st.builds(
-            ProviderPart, st.sampled_from(["openai", "anthropic", "gemini", "other"]), st.just('{"type":"x"}')
+            ProviderPart,
+            st.sampled_from(["openai", "openai_responses", "anthropic", "gemini", "other"]),
+            st.just('{"type":"x"}'),
         ),
     ),
     signature=st.sampled_from([b"", b"s"]),

@@ -62,6 +62,7 @@ SERVER_ERRORS = frozenset(
 
 PROVIDERS: Mapping[str, str] = {
     "openai": "openai",
+    "openai_responses": "openai",
     "anthropic": "anthropic",
     "azure_openai": "azure.ai.openai",
     "bedrock": "aws.bedrock",

@@ -23,6 +23,7 @@ from pointsman_server.upstreams.dialects import (
     gemini,
     ollama,
     openai,
+    openai_responses,
     simulator,
     tgi,
     triton,
@@ -33,6 +34,7 @@ from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstrea
 
 PROVIDERS: Mapping[str, Provider] = {
     "openai": openai.OPENAI,
+    "openai_responses": openai_responses.OPENAI_RESPONSES,
     "anthropic": anthropic.ANTHROPIC,
     "bedrock": bedrock.BEDROCK,
     "vllm": openai.VLLM,

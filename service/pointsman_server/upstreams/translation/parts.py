@@ -59,7 +59,7 @@ def result_texts(result: ToolResult) -> list[str]:
     """What a tool said, for wires without a field for its failure: the text tells of it, unless it does so already."""
     texts = [part.content.text for part in result.parts if isinstance(part.content, Text)]
     if result.is_error and not "".join(texts).lstrip().lower().startswith("error"):
-        texts = [_ERROR + (texts[0] if texts else "the tool failed"), *texts[1:]]
+        texts = [_ERROR + (texts[0] if any(texts) else "the tool failed"), *texts[1:]]
     return texts
 
 

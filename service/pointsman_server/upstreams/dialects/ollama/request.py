@@ -32,6 +32,7 @@ from pointsman_server.domain import (
 )
 from pointsman_server.upstreams.translation.media import inline_base64
 from pointsman_server.upstreams.translation.options import add_fields
+from pointsman_server.upstreams.translation.parts import result_texts
 from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.support import (
     SCALARS,
@@ -45,7 +46,6 @@ from pointsman_server.upstreams.translation.support import (
 from pointsman_server.upstreams.translation.verbatim import invalid, verbatim_object
 
 _ENCODE = msgspec.json.Encoder().encode
-_ERROR = "Error: "
 _NO_PARAMETERS = msgspec.Raw(b'{"type":"object","properties":{}}')
 _OWN = frozenset(
     {"model", "messages", "prompt", "images", "raw", "stream", "logprobs", "options.num_predict"}
@@ -166,11 +166,7 @@ def _map_call(call: ToolCall, path: str) -> dict[str, object]:
 
 
 def _map_result(result: ToolResult, names: Mapping[str, str]) -> dict[str, object]:
-    """The wire has no field for an error, so the text says it, unless it does so already."""
-    text = "".join(part.content.text for part in result.parts if isinstance(part.content, Text))
-    if result.is_error and not text.lstrip().lower().startswith("error"):
-        text = _ERROR + (text or "the tool failed")
-    mapped: dict[str, object] = {"role": "tool", "content": text}
+    mapped: dict[str, object] = {"role": "tool", "content": "".join(result_texts(result))}
     if name := result.name or names.get(result.tool_call_id, ""):
         mapped["tool_name"] = name
     return mapped
