@@ -117,6 +117,8 @@ def _map_tools(call: Call, messages: Sequence[Message], fields: Mapping[str, str
     tools = [_map_tool(tool, f"tools[{n}]", strict=strict) for n, tool in enumerate(offered)]
     if not tools:
         tools = [{"toolSpec": {"name": name, "inputSchema": {"json": _NO_PARAMETERS}}} for name in used]
+    if not tools:
+        return {}
     return {"tools": tools, "toolChoice": wanted} if wanted and offered else {"tools": tools}
 
 
