@@ -420,6 +420,16 @@ def test_dashscope_refusals(status, code, message, reason):
     assert broken.error.upstream.in_stream
 
 
+def test_dashscope_tells_a_status_in_a_comment():
+    """Of an error in a stream, flat or as an object."""
+    words = {"code": "Odd", "message": "x", "request_id": "r-1"}
+    for document in (words, {"error": words, "request_id": "r-1"}):
+        told = f"event:error\n:HTTP_STATUS/503\ndata:{json.dumps(document)}\n\n".encode()
+        error = outcome(DASHSCOPE, chunk({"content": "a"}), told).error
+        assert error.reason is Reason.UPSTREAM_UNAVAILABLE
+        assert (error.upstream.stream_status, error.upstream.request_id) == (503, "r-1")
+
+
 def folded_text(result):
     return "".join(part.content.text for part in result.answer.candidates[0].parts)
 

@@ -20,11 +20,13 @@ def backend(record: Record) -> Mapping[str, Json]:
 
 
 def options(intent: Record, dialect: str) -> Mapping[str, ProviderOptions]:
-    """Those that a caller sets."""
-    kept = {
-        name: value for name, value in intent.get("provider_options", {}).items() if name not in CONFIGURED
-    }
-    return plain_options({"provider_options": kept}, dialect) if kept else {}
+    """Those that a caller sets: a body and headers, or the fields of a body as they are."""
+    written = intent.get("provider_options", {})
+    fields = {name: value for name, value in written.items() if name not in {*CONFIGURED, "body", "headers"}}
+    body = {**written.get("body", {}), **fields}
+    if not (body or "headers" in written):
+        return {}
+    return plain_options({"provider_options": {"body": body, "headers": written.get("headers", {})}}, dialect)
 
 
 VENDOR = Vendor(

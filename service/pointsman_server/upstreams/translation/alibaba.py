@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pointsman_server.errors import Reason
+from pointsman_server.transport.sse import SseEvent
 
+_STATUS = b"HTTP_STATUS/"
 ERROR_CODES: Mapping[str, Reason] = {
     "datainspectionfailed": Reason.CONTENT_BLOCKED,
     "data_inspection_failed": Reason.CONTENT_BLOCKED,
@@ -53,3 +55,12 @@ _REJECTED = frozenset(
 def status_of(code: str) -> int:
     """What a code that says little means as a status, where none was told; 0: unknown."""
     return 400 if code.lower().partition(".")[0] in _REJECTED else 0
+
+
+def status_in(event: SseEvent) -> int:
+    """The status that a comment of an event tells; 0 without one."""
+    for comment in event.comments:
+        word = comment.removeprefix(_STATUS)
+        if word != comment and len(word) == 3 and word.isdigit():
+            return int(word)
+    return 0

@@ -38,7 +38,6 @@ from pointsman_server.upstreams.translation.parts import PartNumbers, made_tool_
 from pointsman_server.upstreams.translation.profile import Profile
 
 _MAX_CANDIDATES = 128
-_STATUS = b"HTTP_STATUS/"
 _FINISH: Mapping[str, FinishReason] = {
     "stop": FinishReason.STOP,
     "length": FinishReason.MAX_TOKENS,
@@ -100,7 +99,7 @@ class GenerationReader:
         if data.startswith(b"[") and data.strip() == b"[DONE]":
             return
         told = as_object(loose_json(data))
-        self._take(told, events, status=_status_of(event), failed=event.name == "error")
+        self._take(told, events, status=alibaba.status_in(event), failed=event.name == "error")
 
     def whole(self, data: bytes, events: list[Event]) -> None:
         """As the protocol says."""
@@ -231,15 +230,6 @@ class GenerationReader:
             )
             part = self._parts.of(index, DeltaKind.TEXT)
             yield Delta(index, part, DeltaKind.TEXT, citations=citations)
-
-
-def _status_of(event: SseEvent) -> int:
-    """The status that a comment of the event tells; 0 without one."""
-    for comment in event.comments:
-        word = comment.removeprefix(_STATUS)
-        if word != comment and len(word) == 3 and word.isdigit():
-            return int(word)
-    return 0
 
 
 def _choices(output: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pointsman_server.context import Attempt
 from pointsman_server.domain import Delta, DeltaKind, Event, Opened
 from pointsman_server.errors import Reason, ServiceError
@@ -9,6 +11,7 @@ from pointsman_server.transport.contract import Headers
 from pointsman_server.transport.sse import SseEvent
 from pointsman_server.upstreams.dialects.openai.answer import AnswerEvents
 from pointsman_server.upstreams.dialects.openai.chunk import Chunk, read_chunk, read_plain
+from pointsman_server.upstreams.translation.alibaba import status_in
 from pointsman_server.upstreams.translation.decoding import Place
 from pointsman_server.upstreams.translation.documents import loose_json
 from pointsman_server.upstreams.translation.error_objects import answered_error, say, told_id
@@ -53,7 +56,7 @@ class ChatReader:
         data = event.data
         if self._plain and (choice := read_plain(data)) and self._answer.add_plain(choice, events):
             return
-        self._take(data, event.name, events)
+        self._take(event, events)
         # Text comes in runs: what the last chunk was, the next one is tried as.
         self._plain = bool(events) and type(last := events[-1]) is Delta and last.kind is DeltaKind.TEXT
 
@@ -79,7 +82,8 @@ class ChatReader:
         """Append the finish reasons that waited for judgements behind them."""
         self._answer.release(events)
 
-    def _take(self, data: bytes, name: str, events: list[Event]) -> None:
+    def _take(self, event: SseEvent, events: list[Event]) -> None:
+        data = event.data
         if data.startswith(b"[") and data.strip() == b"[DONE]":
             if not self._answer.finished:
                 raise ServiceError(Reason.UPSTREAM_TRUNCATED, DETAILS[Reason.UPSTREAM_TRUNCATED])
@@ -90,23 +94,26 @@ class ChatReader:
         if chunk is None:
             document = loose_json(data)
             said = say(document)
-            if said is not None or name == "error":
-                raise self._told(said, told_id(document))
+            if said is not None or event.name == "error":
+                raise self._told(said, told_id(document), status_in(event))
         elif chunk.error:
-            self._fail(chunk, events)
+            self._fail(chunk, events, status_in(event))
         else:
             self._answer.add(chunk, events)
 
-    def _fail(self, chunk: Chunk, events: list[Event]) -> None:
+    def _fail(self, chunk: Chunk, events: list[Event], status: int = 0) -> None:
         """An error may come beside content (OpenRouter); its finish reason only repeats it."""
         for choice in chunk.choices or ():
             choice.finish_reason = None
         self._answer.add(chunk, events)
         said = say({"error": chunk.error, "error_type": chunk.error_type})
-        raise self._told(said, bounded_word(chunk.request_id))
+        raise self._told(said, bounded_word(chunk.request_id), status)
 
-    def _told(self, said: Said | None, request_id: str) -> ServiceError:
+    def _told(self, said: Said | None, request_id: str, status: int = 0) -> ServiceError:
+        """An error under 200. Its status is its code, or what a comment of the stream says (DashScope)."""
         said = said or Said()
+        if not said.status and status >= 400:
+            said = replace(said, status=status)
         self.place.request_id = self.place.request_id or request_id
         return answered_error(
             said, self.place.fault(stream_status=said.status), self.place.headers, self._codes
