@@ -20,7 +20,7 @@ from urllib.parse import quote, urlencode
 
 from pointsman_server.clock import Clock
 from pointsman_server.config.schema import KubernetesDiscovery
-from pointsman_server.discovery.backoff import Backoff
+from pointsman_server.discovery.backoff import FIRST_S, Backoff
 from pointsman_server.discovery.cluster import ClusterApi
 from pointsman_server.discovery.contract import Listener
 from pointsman_server.discovery.patience import within
@@ -57,6 +57,8 @@ class KubernetesSource:
         self._backoff = Backoff(rng)
         self._version = ""
         """Where a watch goes on from; empty: list anew."""
+        self._expired = False
+        """Whether a version expired since anything was heard."""
 
     async def follow(self, listener: Listener) -> None:
         """As the protocol says."""
@@ -80,7 +82,12 @@ class KubernetesSource:
             listener.failed(fault)
         if fault.reason in _LOST:
             await self._api.close()
-        await self._clock.sleep(self._backoff.after(fault.retry_after_s))
+        if code == GONE and not self._expired:
+            # No sign of trouble: a part of a second, so that not all list in the moment after a restart.
+            self._expired = True
+            await self._clock.sleep(FIRST_S * self._rng.random())
+        else:
+            await self._clock.sleep(self._backoff.after(fault.retry_after_s))
 
     async def _list(self, listener: Listener) -> None:
         slices: list[Slice] = []
@@ -130,7 +137,7 @@ class KubernetesSource:
         lasted_s = self._clock.now() - began
         if lasted_s < _SOON_S:
             raise ServiceError(Reason.UPSTREAM_UNAVAILABLE, "the API server ended a watch at once")
-        self._backoff.reset()
+        self._heard()
         if not heard and lasted_s > BOOKMARK_S:
             self._version = ""
 
@@ -150,8 +157,12 @@ class KubernetesSource:
             if lines:
                 self._tell(listener)
         if lines:
-            self._backoff.reset()
+            self._heard()
         return bool(lines)
+
+    def _heard(self) -> None:
+        self._backoff.reset()
+        self._expired = False
 
     async def _watch_path(self) -> str:
         asked = {

@@ -12,6 +12,7 @@ import trustme
 
 from pointsman_server.config.schema import Kubernetes, KubernetesDiscovery
 from pointsman_server.discovery import kubernetes
+from pointsman_server.discovery.backoff import MOST_S
 from pointsman_server.discovery.cluster import ClusterAccess, ClusterApi
 from pointsman_server.discovery.kubernetes import KubernetesSource
 from pointsman_server.errors import Reason
@@ -230,6 +231,23 @@ async def test_an_expired_version_leads_to_a_new_list(server, by_status):
         assert [
             fault.reason for fault in following.told.faults if fault.reason is Reason.UPSTREAM_CONFLICT
         ] == []
+
+
+async def test_a_version_that_always_expires_is_no_busy_loop(server):
+    """A list that nothing can go on from: asked for ever less often."""
+    server.refuse["watch"] = 410
+    times = []
+    answer = server._list
+    async with Following(server) as following:
+
+        def timed(asked):
+            times.append(following.clock.now())
+            return answer(asked)
+
+        server._list = timed
+        await following.again(lambda: len(times) >= 9)
+        assert times[-1] - times[-2] >= MOST_S / 2
+        assert not following.told.faults
 
 
 async def test_silence_leads_to_a_new_list(server):
