@@ -27,6 +27,7 @@ from pointsman_server.discovery.discovery import Discovery
 from pointsman_server.discovery.sources import make_source
 from pointsman_server.dispatch.dispatcher import Dispatcher
 from pointsman_server.dispatch.places import Places
+from pointsman_server.errors import Reason
 from pointsman_server.gauges import read_gauges
 from pointsman_server.reload import InForce, Reloader, put_in_force
 from pointsman_server.routing.fleet import Fleet
@@ -236,7 +237,14 @@ class Application:
 
     def _compile(self, loaded: Loaded, previous: Runtime | None) -> Runtime:
         def build(name: str, backend: schema.Backend, authority: str) -> Upstream:
-            return build_upstream(name, backend, loaded.secrets.get, self.clock, authority=authority)
+            return build_upstream(
+                name,
+                backend,
+                loaded.secrets.get,
+                self.clock,
+                authority=authority,
+                notice=self._credential_rests,
+            )
 
         return compile_runtime(
             loaded.config,
@@ -247,6 +255,15 @@ class Application:
             previous=previous,
             found=self.discovery.endpoints(loaded.config),
             prices=loaded.prices,
+        )
+
+    def _credential_rests(self, backend: str, number: int, reason: Reason, rest_s: float) -> None:
+        self.telemetry.event(
+            "credential_rests",
+            backend=backend,
+            credential=number + 1,
+            reason=reason.value,
+            rest_s=round(rest_s, 1),
         )
 
     def _current(self) -> InForce:

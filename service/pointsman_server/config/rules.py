@@ -172,6 +172,8 @@ def _backends(
             yield (*here, "provider"), _no_such("provider", backend.provider, known_providers)
         else:
             yield from (((*here, key), text) for key, text in check_backend(backend))
+        if backend.more_credentials and backend.credentials is None:
+            yield (*here, "more_credentials"), "the first of them belongs under credentials"
         yield from _readable((*here, "ca_file"), backend.ca_file)
         for header in backend.headers:
             if header.lower() in OWN_HEADERS:

@@ -610,6 +610,9 @@ class Backend(Section):
     (anthropic)."""
     credentials: Credentials | None = None
     """None for servers without keys."""
+    more_credentials: tuple[Credentials, ...] = Field(default=(), max_length=64, strict=False)
+    """Further ones of any kind, used in turn with the first. One that is refused (401, 402, 403, 429) rests for as long
+    as the provider asks, else for a minute, after a rate limit for 1 to 30 s; the call goes on with the next."""
     headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict, max_length=16)
     """Further headers of every request, as OpenAI-Organization or X-DashScope-WorkSpace; they stand above those of
     callers. No secrets: those are credentials."""

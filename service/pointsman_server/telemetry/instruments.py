@@ -196,6 +196,12 @@ DISCOVERY_FAILURES = Instrument(
     "Times that the source of a backend's endpoints could not be asked or followed; the last known ones stay in use.",
     ("backend", "reason"),
 )
+CREDENTIAL_RESTS = Instrument(
+    "pointsman_credential_rests_total",
+    Kind.COUNTER,
+    "Times that one of a backend's several credentials was refused and put to rest.",
+    ("backend", "reason"),
+)
 CONFIG_INFO = Instrument(
     "pointsman_config_info", Kind.GAUGE, "1 for the configuration in force.", ("hash",), merge=Merge.MAX
 )
@@ -240,6 +246,7 @@ TABLE: tuple[Instrument, ...] = (
     DISCOVERY_ENDPOINTS,
     DISCOVERY_AGE,
     DISCOVERY_FAILURES,
+    CREDENTIAL_RESTS,
     CONFIG_INFO,
     BUILD_INFO,
     SERIES,

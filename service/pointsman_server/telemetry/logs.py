@@ -15,15 +15,15 @@ from pointsman_server.clock import Clock
 from pointsman_server.telemetry.redaction import Redactor, failure_fields
 
 FIELDS = frozenset((
-    "time", "level", "event", "request_id", "trace_id", "method", "principal", "model", "backend", "provider",
-    "upstream_model", "upstream_request_id", "code", "reason", "attempts", "decision", "policy", "fallback_used",
-    "input_tokens", "output_tokens", "cached_tokens", "cost_nanos", "currency", "duration_ms", "first_token_ms",
-    "queue_ms", "stream", "peer", "request_bytes", "messages_sent", "warnings", "error_type", "error_at",
-    "error_causes", "logger", "message", "repeated", "hash", "path", "line", "faults", "result", "version", "listen",
-    "state", "for_s", "until_s", "count", "name", "signal", "pid", "workers", "models", "backends", "detail",
-    "http_status", "lag_ms", "failures", "in_flight", "source", "grace_s", "exit_code", "worker", "cause",
-    "days_left", "fault", "config_hash", "needs_restart", "file", "address", "port", "calls",
-    "endpoint", "ready", "draining", "unready",
+    "address", "attempts", "backend", "backends", "cached_tokens", "calls", "cause", "code", "config_hash",
+    "cost_nanos", "count", "credential", "currency", "days_left", "decision", "detail", "draining", "duration_ms",
+    "endpoint", "error_at", "error_causes", "error_type", "event", "exit_code", "failures", "fallback_used", "fault",
+    "faults", "file", "first_token_ms", "for_s", "grace_s", "hash", "http_status", "in_flight", "input_tokens",
+    "item", "lag_ms", "level", "line", "listen", "logger", "message", "messages_sent", "method", "model", "models",
+    "name", "needs_restart", "output_tokens", "path", "peer", "pid", "policy", "port", "principal", "provider",
+    "purpose", "queue_ms", "ready", "reason", "repeated", "request_bytes", "request_id", "rests_s", "result",
+    "signal", "source", "state", "stream", "time", "trace_id", "unready", "until_s", "upstream_model",
+    "upstream_request_id", "usage_source", "version", "warnings", "worker", "workers",
 ))  # fmt: skip
 """Every name that a line may carry; another one is left out, and counted in `dropped_fields`."""
 

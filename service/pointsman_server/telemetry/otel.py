@@ -56,6 +56,7 @@ EVENTS: Mapping[str, str] = {
     "discovery_failed": "warning",
     "discovery_recovered": "info",
     "credentials_refused": "error",
+    "credential_rests": "warning",
     "certificate_reloaded": "info",
     "certificate_refused": "error",
     "task_failed": "error",
@@ -295,6 +296,9 @@ class OtelTelemetry:
             case "discovery_failed":
                 labels = (str(fields.get("backend", table.OTHER)), str(fields.get("reason", table.OTHER)))
                 self._parts.metrics.counter(table.DISCOVERY_FAILURES).add(labels)
+            case "credential_rests":
+                labels = (str(fields.get("backend", table.OTHER)), str(fields.get("reason", table.OTHER)))
+                self._parts.metrics.counter(table.CREDENTIAL_RESTS).add(labels)
             case "config_reloaded" | "config_unchanged" | "config_refused":
                 self._parts.metrics.counter(table.RELOADS).add((_RELOAD_RESULTS[name],))
             case _:

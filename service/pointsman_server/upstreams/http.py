@@ -69,11 +69,11 @@ class HttpUpstream:
 class HttpAnswer:
     """One attempt: the context manager, and inside it the iterator of batches.
 
-    It asks a second time where only the proof was refused and another one is to be had, as long as nothing was told.
+    It asks again where only the proof was refused and another one is to be had, as long as nothing was told.
     """
 
     __slots__ = (
-        "_attempt", "_body_ended", "_context", "_decoder", "_renewed", "_request", "_response", "_sent", "_told",
+        "_attempt", "_body_ended", "_context", "_decoder", "_renewals", "_request", "_response", "_sent", "_told",
         "_upstream",
     )  # fmt: skip
 
@@ -87,7 +87,7 @@ class HttpAnswer:
         self._decoder: Decoder
         self._body_ended = False
         self._told = False
-        self._renewed = False
+        self._renewals = 0
 
     async def __aenter__(self) -> HttpAnswer:
         upstream = self._upstream
@@ -100,7 +100,7 @@ class HttpAnswer:
 
     async def _open(self) -> None:
         refusal = await self._ask()
-        if refusal is not None and self._renew(refusal):
+        while refusal is not None and self._renew(refusal):
             refusal = await self._ask()
         if refusal is not None:
             raise refusal
@@ -129,10 +129,10 @@ class HttpAnswer:
     def _renew(self, error: ServiceError) -> bool:
         """Whether to ask once more, with another proof."""
         credentials = self._upstream.credentials
-        if credentials is None or self._renewed or self._told:
+        if credentials is None or self._told or self._renewals >= credentials.chances:
             return False
-        self._renewed = credentials.renew(self._sent, error)
-        return self._renewed
+        self._renewals += 1
+        return credentials.renew(self._sent, error)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from random import Random
 
 from pointsman_server.clock import Clock
 from pointsman_server.config import schema
 from pointsman_server.config.secrets import Secret
+from pointsman_server.errors import Reason
 from pointsman_server.transport.aiohttp_transport import AiohttpTransport
 from pointsman_server.transport.contract import BodyLimits, Transport, TransportOptions
 from pointsman_server.upstreams.contract import Upstream
-from pointsman_server.upstreams.credentials import build_credentials
+from pointsman_server.upstreams.credentials import Credentials, build_credentials
+from pointsman_server.upstreams.credentials.ring import KeyRing, Notice
 from pointsman_server.upstreams.credentials.sigv4 import Signing
 from pointsman_server.upstreams.credentials.tokens import Means
 from pointsman_server.upstreams.dialects import (
@@ -82,10 +85,12 @@ def build_upstream(
     transport: Callable[[TransportOptions], Transport] | None = None,
     *,
     authority: str = "",
+    notice: Callable[[str, int, Reason, float], None] = lambda *_: None,
 ) -> Upstream:
     """The backend, ready to be called; no connection is opened yet.
 
-    `authority` is what it goes by where its URL holds the address of one endpoint (see TransportOptions).
+    `authority` is what it goes by where its URL holds the address of one endpoint (see TransportOptions); `notice` is
+    told when one of several credentials rests: the backend, its number from 0, why, and for how many seconds.
 
     Raises KeyError for an unknown provider, ValueError where a URL is missing, OSError or ssl.SSLError for a bad
     `ca_file`.
@@ -106,13 +111,16 @@ def build_upstream(
 
     # What credentials are fetched from is reached in the same way, but is nobody's endpoint.
     elsewhere = replace(options, authority="", limits=BodyLimits())
-    credentials = build_credentials(
-        backend.credentials,
-        secret,
-        profile,
-        lambda: Means(reach(elsewhere), clock, Random()),
-        Signing(clock, authority),
-    )
+
+    def means() -> Means:
+        return Means(reach(elsewhere), clock, Random())
+
+    def proof(written: schema.Credentials | None) -> Credentials | None:
+        return build_credentials(written, secret, profile, means, Signing(clock, authority))
+
+    written = (backend.credentials, *backend.more_credentials)
+    members = [made for one in written if (made := proof(one)) is not None]
+    credentials = _together(members, clock, partial(notice, name))
     settings = Settings(url.rstrip("/"), limits, backend, authority, credentials)
     if provider.upstream is not None:
         return provider.upstream(profile, settings, clock)
@@ -127,6 +135,13 @@ def build_upstream(
         clock=clock,
         headers={name.lower(): value for name, value in backend.headers.items()},
     )
+
+
+def _together(members: Sequence[Credentials], clock: Clock, notice: Notice) -> Credentials | None:
+    """One of a backend's credentials for all of them."""
+    if len(members) > 1:
+        return KeyRing(members, clock, notice)
+    return members[0] if members else None
 
 
 def profile_of(backend: schema.Backend) -> Profile:

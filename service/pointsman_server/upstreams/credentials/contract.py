@@ -9,7 +9,12 @@ from pointsman_server.transport.contract import HTTPRequest
 
 
 class Credentials(Protocol):
-    """One way to authorize requests to one backend. A key that stays inherits the last two methods."""
+    """One way to authorize requests to one backend. A key that stays inherits all but the first two methods."""
+
+    @property
+    def chances(self) -> int:
+        """How often one attempt may `renew`."""
+        return 1
 
     async def authorize(self, request: HTTPRequest) -> HTTPRequest:
         """The request with the proof added.
