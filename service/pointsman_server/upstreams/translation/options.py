@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from pointsman_server.domain import Call
+from pointsman_server.upstreams.translation.addresses import check_addresses
 from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.verbatim import invalid, members
 
@@ -29,6 +30,7 @@ def add_fields(
     if options is None or not options.body_json:
         return
     path = f"provider_options[{profile.dialect}].body_json"
+    check_addresses(options.body_json, path)
     names = {*fields.values(), *own}
     taken = {name for name in names if "." not in name}
     objects = {name.partition(".")[0] for name in names} - taken

@@ -20,6 +20,7 @@ from pointsman_server.domain import (
     ToolCall,
     ToolResult,
 )
+from pointsman_server.upstreams.translation.addresses import verbatim_part
 from pointsman_server.upstreams.translation.media import inline_base64
 from pointsman_server.upstreams.translation.media_urls import media_url_fault
 from pointsman_server.upstreams.translation.parts import plain_tool_id
@@ -47,7 +48,7 @@ def map_system(messages: Sequence[Message], profile: Profile) -> str | list[Bloc
         if isinstance(part.content, Text) and part.content.text:
             blocks.append(_marked(part, {"type": "text", "text": part.content.text}, profile))
         elif isinstance(part.content, ProviderPart) and part.content.dialect == profile.dialect:
-            blocks.append(verbatim_object(part.content.json, f"{path}.provider_part.json"))
+            blocks.append(verbatim_part(part.content.json, f"{path}.provider_part.json"))
     return _short(blocks)
 
 
@@ -105,7 +106,7 @@ def _map_part(part: Part, path: str, profile: Profile, model: str) -> Block | No
         case ProviderPart():
             if not takes_provider_part(part, profile, model):
                 return None
-            return verbatim_object(content.json, f"{path}.provider_part.json")
+            return verbatim_part(content.json, f"{path}.provider_part.json")
         case _:
             assert_never(content)
 

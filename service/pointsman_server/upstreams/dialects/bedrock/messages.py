@@ -21,6 +21,7 @@ from pointsman_server.domain import (
 )
 from pointsman_server.errors import ServiceError
 from pointsman_server.upstreams.dialects.bedrock.media import map_media
+from pointsman_server.upstreams.translation.addresses import verbatim_part
 from pointsman_server.upstreams.translation.parts import plain_tool_id
 from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.support import (
@@ -46,7 +47,7 @@ def map_system(messages: Sequence[Message], profile: Profile) -> list[Block]:
         if isinstance(part.content, Text) and part.content.text:
             blocks.append({"text": part.content.text})
         elif isinstance(part.content, ProviderPart) and part.content.dialect == profile.dialect:
-            blocks.append(verbatim_object(part.content.json, f"{path}.provider_part.json"))
+            blocks.append(verbatim_part(part.content.json, f"{path}.provider_part.json"))
         if blocks and asks_breakpoint(part) and takes_breakpoint(part, profile):
             blocks.append(_CACHE)
     return blocks
@@ -100,7 +101,7 @@ def _map_part(part: Part, path: str, profile: Profile, model: str, names: set[st
         case ProviderPart():
             if not takes_provider_part(part, profile, model):
                 return None
-            return verbatim_object(content.json, f"{path}.provider_part.json")
+            return verbatim_part(content.json, f"{path}.provider_part.json")
         case _:
             assert_never(content)
 

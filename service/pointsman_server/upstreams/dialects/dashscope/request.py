@@ -26,6 +26,7 @@ from pointsman_server.domain import (
     ToolCall,
     ToolResult,
 )
+from pointsman_server.upstreams.translation.addresses import verbatim_part
 from pointsman_server.upstreams.translation.chat_fields import map_format, map_generation, map_tools
 from pointsman_server.upstreams.translation.media import inline_base64
 from pointsman_server.upstreams.translation.media_urls import media_url_fault
@@ -33,7 +34,7 @@ from pointsman_server.upstreams.translation.options import add_fields
 from pointsman_server.upstreams.translation.parts import result_texts, tool_names
 from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.support import takes_media, wire_fields
-from pointsman_server.upstreams.translation.verbatim import invalid, members, verbatim_object
+from pointsman_server.upstreams.translation.verbatim import invalid, members
 
 _ENCODE = msgspec.json.Encoder().encode
 _INCREMENTAL = "incremental_output"
@@ -175,7 +176,7 @@ def _map_pieces(parts: Iterable[Part], path: str, profile: Profile) -> Iterator[
             case Media() as media:
                 yield _map_media(media, f"{here}.{media.kind.value}", profile)
             case ProviderPart(dialect, json) if dialect == profile.dialect:
-                yield verbatim_object(json, f"{here}.provider_part.json")
+                yield verbatim_part(json, f"{here}.provider_part.json")
             case Reasoning() | ToolCall() | ToolResult() | ProviderPart():
                 pass
             case _:

@@ -15,6 +15,7 @@ from pointsman_server.upstreams.provider import Settings
 from pointsman_server.upstreams.translation.decoding import AnswerDecoder
 from pointsman_server.upstreams.translation.options import caller_headers
 from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
+from pointsman_server.upstreams.translation.verbatim import invalid
 
 
 class GeminiAdapter:
@@ -54,5 +55,10 @@ class GeminiAdapter:
 
 
 def _resource(model: str) -> str:
-    """The model's name in the path; one with a slash is that of a tuned model, and complete."""
+    """The model's name in the path; one with a slash is that of a tuned model, and complete.
+
+    Raises ServiceError INVALID_REQUEST for one that would lead out of its place.
+    """
+    if any(step in ("", ".", "..") for step in model.split("/")):
+        raise invalid("model", "is no name that can stand in a path")
     return quote(model if "/" in model else f"models/{model}", safe="/")

@@ -20,6 +20,7 @@ from pointsman_server.domain import (
     ToolResult,
 )
 from pointsman_server.errors import ServiceError
+from pointsman_server.upstreams.translation.addresses import verbatim_part
 from pointsman_server.upstreams.translation.media import inline_base64, media_type_of
 from pointsman_server.upstreams.translation.media_urls import media_url_fault
 from pointsman_server.upstreams.translation.parts import tool_names
@@ -97,7 +98,7 @@ def _map_said(message: Message, path: str, profile: Profile, model: str) -> Iter
             case Media():
                 yield _map_media(part.content, f"{here}.{part.content.kind.value}", profile)
             case ProviderPart(json=json) if takes_provider_part(part, profile, model):
-                yield verbatim_object(json, f"{here}.provider_part.json")
+                yield verbatim_part(json, f"{here}.provider_part.json")
             case Reasoning() | Refusal() | ToolCall() | ToolResult() | ProviderPart():
                 pass
             case _:
@@ -110,7 +111,7 @@ def _map_spoken(message: Message, path: str, profile: Profile, model: str) -> It
         here = f"{path}.parts[{number}]"
         if isinstance(part.content, ProviderPart):
             if takes_provider_part(part, profile, model):
-                yield verbatim_object(part.content.json, f"{here}.provider_part.json")
+                yield verbatim_part(part.content.json, f"{here}.provider_part.json")
             continue
         signed = takes_signature(part, profile, model)
         mapped = _map_spoken_part(part, here, profile, signed=signed)
@@ -166,7 +167,7 @@ def _map_shown(result: ToolResult, path: str, profile: Profile, model: str) -> I
         if isinstance(part.content, Media):
             yield _map_media(part.content, f"{here}.{part.content.kind.value}", profile)
         elif isinstance(part.content, ProviderPart) and takes_provider_part(part, profile, model):
-            yield verbatim_object(part.content.json, f"{here}.provider_part.json")
+            yield verbatim_part(part.content.json, f"{here}.provider_part.json")
 
 
 def _map_response(result: ToolResult) -> Wire | msgspec.Raw:

@@ -19,11 +19,12 @@ from pointsman_server.domain import (
     ToolCall,
     ToolResult,
 )
+from pointsman_server.upstreams.translation.addresses import verbatim_part
 from pointsman_server.upstreams.translation.media_urls import media_url_fault
 from pointsman_server.upstreams.translation.parts import fitted_tool_id, result_texts, tool_names
 from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.support import takes_signature
-from pointsman_server.upstreams.translation.verbatim import invalid, verbatim_object
+from pointsman_server.upstreams.translation.verbatim import invalid
 
 _AUDIO_FORMATS = {"mpeg": "mp3", "mp3": "mp3", "wav": "wav", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav"}
 
@@ -100,7 +101,7 @@ def _content(parts: Iterable[Part], path: str, profile: Profile) -> str | list[o
             case Media():
                 pieces.append(_map_media(part.content, f"{here}.{part.content.kind.value}", profile))
             case ProviderPart(dialect, json) if dialect == profile.dialect:
-                pieces.append(verbatim_object(json, f"{here}.provider_part.json"))
+                pieces.append(verbatim_part(json, f"{here}.provider_part.json"))
             case Reasoning() | ToolCall() | ToolResult() | ProviderPart() | Refusal():
                 pass
             case _:

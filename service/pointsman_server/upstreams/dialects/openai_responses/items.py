@@ -19,12 +19,13 @@ from pointsman_server.domain import (
     ToolCall,
     ToolResult,
 )
+from pointsman_server.upstreams.translation.addresses import verbatim_part
 from pointsman_server.upstreams.translation.media import inline_base64
 from pointsman_server.upstreams.translation.media_urls import media_url_fault
 from pointsman_server.upstreams.translation.parts import result_texts
 from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.support import takes_media, takes_provider_part, takes_signature
-from pointsman_server.upstreams.translation.verbatim import invalid, members, verbatim_object
+from pointsman_server.upstreams.translation.verbatim import invalid, members
 
 Item = Any
 """An object, or a provider part's own JSON."""
@@ -89,7 +90,7 @@ def _map_said(message: Message, path: str, profile: Profile, model: str) -> Iter
             case Media():
                 content.append(_map_media(part.content, f"{here}.{part.content.kind.value}", profile))
             case ProviderPart(json=json) if takes_provider_part(part, profile, model):
-                raw = verbatim_object(json, f"{here}.provider_part.json")
+                raw = verbatim_part(json, f"{here}.provider_part.json")
                 if not _is_content(json):
                     yield raw
                 else:
@@ -134,7 +135,7 @@ def _map_spoken(message: Message, path: str, profile: Profile, model: str) -> It
                 item = _map_call(part.content)
             case ProviderPart(json=json):
                 if takes_provider_part(part, profile, model):
-                    item = verbatim_object(json, f"{here}.provider_part.json")
+                    item = verbatim_part(json, f"{here}.provider_part.json")
             case Media() | ToolResult():
                 pass
             case _:
@@ -180,7 +181,7 @@ def _map_result(result: ToolResult, path: str, profile: Profile, model: str) -> 
         if isinstance(part.content, Media):
             content.append(_map_media(part.content, f"{here}.{part.content.kind.value}", profile))
         elif isinstance(part.content, ProviderPart) and takes_provider_part(part, profile, model):
-            content.append(verbatim_object(part.content.json, f"{here}.provider_part.json"))
+            content.append(verbatim_part(part.content.json, f"{here}.provider_part.json"))
     output = content if len(content) > 1 or len(content) > len(texts) else "".join(texts)
     return {"type": "function_call_output", "call_id": result.tool_call_id, "output": output}
 

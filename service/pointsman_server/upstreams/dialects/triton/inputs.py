@@ -11,6 +11,7 @@ import msgspec
 
 from pointsman_server.domain import Call, Choice, Grammar, JsonObject, JsonSchema, Regex
 from pointsman_server.upstreams.dialects.triton.styles import DATATYPES, GENERATION, STOP, Setup
+from pointsman_server.upstreams.translation.addresses import check_addresses
 from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.support import SCALARS, format_path
 from pointsman_server.upstreams.translation.verbatim import invalid, members, verbatim_object
@@ -211,6 +212,7 @@ def added(
     if options is None or not options.body_json:
         return [], {}
     here = f"provider_options[{profile.dialect}].body_json"
+    check_addresses(options.body_json, here)
     fields = {*setup.fields.values(), setup.stream_input, setup.packed}
     own_inputs = {tensor.name for tensor in inputs} | (set() if setup.in_parameters else fields)
     own_parameters = {*given, *_RESERVED} | (fields if setup.in_parameters else set())
