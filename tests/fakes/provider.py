@@ -96,13 +96,20 @@ Handler = Callable[[Request], Reply]
 class Provider:
     """The fake; an async context manager. `url` is its base address, without a trailing slash."""
 
-    def __init__(self, *replies: Reply, ssl_context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        *replies: Reply,
+        ssl_context: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
         self.requests: list[Request] = []
         self.connections: list[Connection] = []
         """Every connection ever made, in order."""
         self.handler: Handler | None = None
         """Decides each reply when set, in place of the script."""
-        self.port = 0
+        self.host = host
+        self.port = port
         self._ssl = ssl_context
         self._script: list[Reply] = list(replies)
         self._server: asyncio.Server | None = None
@@ -112,7 +119,7 @@ class Provider:
     @property
     def url(self) -> str:
         """Base address; the host name suits certificates for localhost when TLS is on."""
-        return f"https://localhost:{self.port}" if self._ssl else f"http://127.0.0.1:{self.port}"
+        return f"https://localhost:{self.port}" if self._ssl else f"http://{self.host}:{self.port}"
 
     @property
     def open_connections(self) -> int:
@@ -139,7 +146,7 @@ class Provider:
         """Listen; on the port of before when there was one."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: _Wire(self), "127.0.0.1", self.port, ssl=self._ssl, reuse_address=True
+            lambda: _Wire(self), self.host, self.port, ssl=self._ssl, reuse_address=True
         )
         self.port = self._server.sockets[0].getsockname()[1]
 

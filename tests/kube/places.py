@@ -11,6 +11,9 @@ import socket
 GATEWAY = "10.244.0.1"
 PODS = "10.244.0.0/16"
 FREE = "10.245.0.0/16"
+SERVICE = "10.96.0.1"
+"""Of the Service `kubernetes`, which pods know the API server by: its certificate names it. No proxy makes it work
+here; a test may listen there, and stand between."""
 BRIDGE = "pods0"
 VARIABLE = "POINTSMAN_TEST_NETWORKS"
 """What the guard of tests/conftest.py takes for this machine."""
@@ -21,6 +24,7 @@ ip link add {BRIDGE} type bridge
 ip addr add {GATEWAY}/16 dev {BRIDGE}
 ip link set {BRIDGE} up
 ip route add local {FREE} dev lo
+ip addr add {SERVICE}/32 dev lo
 """
 
 

@@ -14,6 +14,7 @@ from pointsman import AsyncClient
 from tests.fakes import chat
 from tests.fakes.api_server import ApiServer
 from tests.fakes.dns_server import DnsServer, Records
+from tests.fakes.load import Load
 from tests.fakes.provider import Provider
 from tests.fakes.running_app import backend_at, model_over, until
 from tests.fakes.service_process import ServiceProcess
@@ -62,39 +63,6 @@ def kubernetes(cluster, **discovery):
     }
 
 
-class Load:
-    """Calls without a pause, by several callers; every one must be served."""
-
-    def __init__(self, client, callers=4):
-        self.client = client
-        self.callers = callers
-        self.served = 0
-
-    async def __aenter__(self):
-        self._tasks = [asyncio.create_task(self._call(bool(number % 2))) for number in range(self.callers)]
-        return self
-
-    async def __aexit__(self, *_):
-        self._over = True
-        await asyncio.gather(*self._tasks)
-
-    _over = False
-
-    async def _call(self, stream):
-        while not self._over:
-            answer = await ask(self.client, stream=stream)
-            assert answer.text == "Hello there"
-            self.served += 1
-
-    async def more(self, count=20):
-        """Until so many more calls were served."""
-        wanted = self.served + count
-        await until(f"{count} more calls are served", lambda: self.served >= wanted or self._failed())
-
-    def _failed(self):
-        return [task.result() for task in self._tasks if task.done()]
-
-
 def in_force(app, *ready, draining=()):
     """Whether calls go by just these endpoints of `gpu`: what discovery knows comes into force a moment later."""
     known = {info.name: info.state.name for info in app.app.catalog.places() if "@" in info.name}
@@ -136,6 +104,7 @@ async def test_calls_follow_a_service(start, stack, cluster):
         await until("the second is back", lambda: in_force(app, second, third))
         await load.more()
     assert app.metric("pointsman_discovery_failures_total", backend="gpu", reason="UPSTREAM_TRUNCATED") >= 1
+    assert {answer.text for answer in load.answers} == {"Hello there"}
     assert [line for line in app.lines if line["level"] == "error"] == []
     await app.settled_calls()
 
