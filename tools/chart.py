@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import yaml
 
 from pointsman_server.config.schema import Config
+from pointsman_server.upstreams.registry import PROVIDERS
 
 ROOT = Path(__file__).resolve().parent.parent
 CHART = ROOT / "helm" / "pointsman"
@@ -77,6 +78,16 @@ def _slim(node: Node, *, names: bool = False) -> Node:
         for key, value in node.items()
         if key not in dropped
     }
+
+
+def local_providers() -> str:
+    """`files/local-providers.json`: the providers whose backends, without a URL, are in the pod itself, or nowhere."""
+    names = [
+        name
+        for name, provider in PROVIDERS.items()
+        if not provider.profile.default_url or "127.0.0.1" in provider.profile.default_url
+    ]
+    return json.dumps(sorted(names)) + "\n"
 
 
 def readme() -> str:

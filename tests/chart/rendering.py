@@ -71,8 +71,12 @@ def the(kind: str, objects: Sequence[Object], suffix: str = "") -> Object:
 
 def config_text(objects: Sequence[Object]) -> str:
     """The service's configuration file."""
-    found: str = the("ConfigMap", objects)["data"]["pointsman.yaml"]
-    return found
+    (found,) = [
+        each["data"]["pointsman.yaml"]
+        for each in objects
+        if each["kind"] == "ConfigMap" and "pointsman.yaml" in each["data"]
+    ]
+    return str(found)
 
 
 def container(objects: Sequence[Object]) -> Object:

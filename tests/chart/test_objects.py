@@ -146,7 +146,7 @@ def test_an_autoscaler_begins_with_its_least_and_can_be_left_alone():
 
 @pytest.mark.parametrize("provider", [name for name, each in PROVIDERS.items() if each.profile.default_url])
 def test_the_chart_knows_where_a_backend_without_a_url_is(provider):
-    """On 443, or in the pod itself: such providers are listed in templates/_network.tpl."""
+    """On 443, or in the pod itself: such providers are listed in files/local-providers.json."""
     policy = the(
         "NetworkPolicy", render(settings=[f"config.backends.a.provider={provider}"]), suffix="pointsman"
     )

@@ -11,7 +11,7 @@ those whose default is this pod itself. Backends that are discovered name ports 
 */}}
 {{- define "pointsman.egressPorts" -}}
 {{- $ports := list -}}
-{{- $here := list "simulator" "vllm" "sglang" "llamacpp" "ollama" "ollama_compatible" -}}
+{{- $here := .Files.Get "files/local-providers.json" | fromJsonArray -}}
 {{- range dig "backends" dict .Values.config -}}
 {{- $url := coalesce (index . "proxy_url") (index . "url") -}}
 {{- $discovery := default dict (index . "discovery") -}}
