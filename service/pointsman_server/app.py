@@ -47,6 +47,8 @@ from pointsman_server.upstreams.translation.templates import template_fault
 
 _ENDPOINTS_S = 0.1
 """The least between two changes of endpoints: a rolling update makes many, and each makes a new Runtime."""
+_REST = 20
+"""Times as long as the last change took, too: with thousands of endpoints it is the calls' time that it takes."""
 _HEALTH_S = 0.5
 """How often the models' health is looked at."""
 _ABANDON_S = 1.0
@@ -293,12 +295,13 @@ class Application:
             self._look_at_models()
 
     async def _watch_endpoints(self) -> None:
-        """Puts each change of what discovery found in force: at once, and then not again before _ENDPOINTS_S."""
+        """Puts each change of what discovery found in force: at once, and then not again for a while."""
         while True:
             await self.discovery.changed()
+            began = self.clock.now()
             self._endpoints_changed()
             self._look_at_models()
-            await self.clock.sleep(_ENDPOINTS_S)
+            await self.clock.sleep(max(_ENDPOINTS_S, _REST * (self.clock.now() - began)))
 
     def _endpoints_changed(self) -> None:
         try:

@@ -16,7 +16,9 @@ from tests.fakes.provider import Provider
 from tests.fakes.running_app import model_over, until
 from tests.fakes.service_process import ServiceProcess
 from tests.kube.forwarder import Forwarder
-from tests.kube.places import SERVICE
+from tests.kube.places import SERVICE, free_port
+from tests.kube.release import Release
+from tests.kube.waiting import until as wait_until
 
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices"
 ACCOUNT = "router"
@@ -58,8 +60,11 @@ class World:
     async def grant(self, *verbs):
         await self.call(self.cluster.apply, *role(self.namespace, verbs))
 
-    async def router(self, stack, **section):
-        """The service as a pod would have it: environment, token, CA; entered once it is ready."""
+    async def router(self, stack, *, kubernetes=None, **section):
+        """The service as a pod would have it: environment, token, CA; entered once it is ready.
+
+        With `kubernetes` it has only what that section says.
+        """
         mounted = self.folder / "serviceaccount"
         mounted.mkdir()
         token = await self.call(self.cluster.token, self.namespace, ACCOUNT)
@@ -76,14 +81,13 @@ class World:
             "discovery": discovery,
         }
         settings = {
-            "kubernetes": {"token_file": str(mounted / "token"), "ca_file": str(mounted / "ca.crt")},
+            "kubernetes": kubernetes
+            or {"token_file": str(mounted / "token"), "ca_file": str(mounted / "ca.crt")},
             "backends": {"gpu": backend},
             "models": {"chat": model_over("gpu", policy="round_robin")},
         }
-        environment = {
-            "KUBERNETES_SERVICE_HOST": SERVICE,
-            "KUBERNETES_SERVICE_PORT": str(self.network.port),
-        }
+        in_pod = {"KUBERNETES_SERVICE_HOST": SERVICE, "KUBERNETES_SERVICE_PORT": str(self.network.port)}
+        environment = {} if kubernetes else in_pod
         self.service = await stack.enter_async_context(
             ServiceProcess(self.folder, settings, environment=environment)
         )
@@ -343,6 +347,28 @@ async def test_several_pages(world, stack):
     await world.knows(1, unready=550)
 
 
+async def test_from_outside_of_the_cluster(world, stack):
+    """Through `kubectl proxy`, in plain text on loopback: no token, no CA, the namespace written down."""
+    first, second = await providers(stack, 2)
+    await world.put(first)
+    port = free_port("127.0.0.1")
+    command = ("kubectl", f"--kubeconfig={world.cluster.kubeconfig}", "proxy", f"--port={port}")
+    proxy = await asyncio.create_subprocess_exec(
+        world.cluster.binary, *command, stdout=asyncio.subprocess.DEVNULL
+    )
+    try:
+        client = await world.router(
+            stack, kubernetes={"api_server": f"http://127.0.0.1:{port}"}, namespace=world.namespace
+        )
+        await world.knows(1)
+        await world.put(second)
+        await world.knows(2)
+        await client.generate("hello", model="chat")
+    finally:
+        proxy.terminate()
+        await proxy.wait()
+
+
 MODELS = {
     "apiVersion": "v1",
     "kind": "Service",
@@ -424,3 +450,25 @@ async def test_calls_follow_real_pods(world, stack, node):
     await world.knows(2)
     await client.generate("hello", model="chat")
     assert not world.events("discovery_failed")
+
+
+def test_what_the_chart_brings_along_is_enough(cluster, namespace, node, tmp_path):
+    """A pod of the chart finds real pods by its own account, role and mounted token, with nothing configured for it."""
+    for made in (MODELS, deployment(2)):
+        cluster.apply({**made, "metadata": {**made["metadata"], "namespace": namespace}})
+    backend = {
+        "provider": "openai_compatible",
+        "url": "http://models.internal/v1",
+        "discovery": {"type": "kubernetes", "service": "models", "port": "http"},
+    }
+    release = Release(cluster, namespace, tmp_path)
+    release.install({"config": {"backends": {"gpu": backend}, "models": {"chat": model_over("gpu")}}})
+    found = set()
+
+    def all_found():
+        with contextlib.suppress(PointsmanError):
+            found.add(release.ask("hello", model="chat").split()[0])
+        return len(found) == 2
+
+    wait_until("calls reach every pod", all_found)
+    assert all(name.startswith("models-") for name in found)

@@ -80,22 +80,33 @@ def _eligible(
     call: Call, targets: Sequence[TargetView], sieve: _Sieve
 ) -> Iterator[tuple[TargetView, tuple[Warning, ...]]]:
     """The targets that may serve the call, each with what it will not honour."""
-    options = call.routing
-    allowed, denied, strict = options.allow_backends, options.deny_backends, options.strict_params
+    asked: object = None
+    warnings: tuple[Warning, ...] = ()
+    usable = False
     for target in targets:
-        warnings = tuple(target.unsupported(call))
-        name = target.target.backend
-        chosen = (not allowed or name in allowed) and name not in denied
-        usable = chosen and not any(warning.code == INELIGIBLE for warning in warnings)
-        if usable and not (strict and warnings):
-            if target.vacant:
-                sieve.vacant = True
-            else:
-                yield target, warnings
+        # Endpoints of one backend are judged alike, and share what they are asked with.
+        if target.unsupported is not asked:
+            asked = target.unsupported
+            warnings = tuple(target.unsupported(call))
+            usable = _usable(call, target, warnings, sieve)
+        if usable and target.vacant:
+            sieve.vacant = True
         elif usable:
-            sieve.note(warnings)
-        elif not warnings:
-            sieve.honoured_elsewhere = True
+            yield target, warnings
+
+
+def _usable(call: Call, target: TargetView, warnings: tuple[Warning, ...], sieve: _Sieve) -> bool:
+    """Whether a target may serve the call; what rules it out is noted."""
+    options, name = call.routing, target.target.backend
+    allowed, denied = options.allow_backends, options.deny_backends
+    chosen = (not allowed or name in allowed) and name not in denied
+    possible = chosen and not any(warning.code == INELIGIBLE for warning in warnings)
+    if possible and options.strict_params and warnings:
+        sieve.note(warnings)
+        return False
+    if not possible and not warnings:
+        sieve.honoured_elsewhere = True
+    return possible
 
 
 def _fallbacks(
