@@ -218,7 +218,33 @@ RESPONSES = shape(
     response=shape(**RESPONSE),
 )  # fmt: skip
 """Events of the Responses API, and responses."""
-OWN = {"gemini": CANDIDATES, "openai_responses": RESPONSES}
+CITED = shape(
+    start=OFFSETS, end=OFFSETS, content_index=st.one_of(st.integers(0, 2), SCALARS),
+    type=st.sampled_from(["TEXT_CONTENT", "THINKING_CONTENT", "PLAN", "new"]),
+    sources=several(shape(id=SCALARS, document=shape(url=TEXTS, title=TEXTS), tool_output=SHAPED)),
+)  # fmt: skip
+CALLED = shape(id=SCALARS, function=shape(name=TEXTS, arguments=st.one_of(TEXTS, SHAPED)))
+SPOKEN = st.one_of(shape(text=TEXTS, thinking=TEXTS), TEXTS)
+PROBABLE = shape(text=TEXTS, token_ids=SHAPED, logprobs=several(NUMBERS))
+ANSWERED = {
+    "finish_reason": st.one_of(st.sampled_from(["COMPLETE", "MAX_TOKENS", "ERROR", "TIMEOUT"]), SCALARS),
+    "usage": shape(tokens=shape(input_tokens=NUMBERS, output_tokens=NUMBERS), cached_tokens=NUMBERS),
+    "message": shape(
+        content=st.one_of(SPOKEN, several(SPOKEN)), tool_plan=TEXTS, tool_calls=st.one_of(CALLED, several(CALLED)),
+        citations=st.one_of(CITED, several(CITED)),
+    ),
+}  # fmt: skip
+ANSWERS = shape(
+    **ANSWERED,
+    type=st.sampled_from([
+        "message-start", "content-start", "content-delta", "tool-plan-delta", "tool-call-start", "tool-call-delta",
+        "citation-start", "message-end", "error", "",
+    ]),
+    id=SCALARS, index=st.one_of(st.integers(0, 2), SCALARS), delta=shape(**ANSWERED, error=SCALARS),
+    logprobs=st.one_of(PROBABLE, several(PROBABLE)), error=SHAPED,
+)  # fmt: skip
+"""Events of Cohere, and answers."""
+OWN = {"gemini": CANDIDATES, "openai_responses": RESPONSES, "cohere": ANSWERS}
 DOCUMENTS = {
     vendor.profile.dialect: st.lists(
         st.one_of(SHAPED, OWN.get(vendor.profile.dialect, st.one_of(CHUNKS, TYPED))), max_size=3
@@ -232,7 +258,8 @@ STATUSES = st.one_of(
 HEADERS = st.dictionaries(
     st.sampled_from([
         "retry-after", "retry-after-ms", "date", "x-should-retry", "x-request-id", "x-ratelimit-reset-requests",
-        "x-ratelimit-reset-tokens", "x-ratelimit-remaining-tokens", "content-type",
+        "x-ratelimit-reset-tokens", "x-ratelimit-reset", "x-debug-trace-id", "x-ratelimit-remaining-tokens",
+        "content-type",
         "x-ratelimit-limit-req-minute", "apim-request-id", "x-bce-request-id",
     ]),
     TEXTS,
@@ -354,7 +381,7 @@ PARTS = st.builds(
         ),
         st.builds(
             ProviderPart,
-            st.sampled_from(["openai", "openai_responses", "anthropic", "gemini", "other"]),
+            st.sampled_from(["openai", "openai_responses", "anthropic", "gemini", "cohere", "other"]),
             st.just('{"type":"x"}'),
         ),
     ),

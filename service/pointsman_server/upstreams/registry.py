@@ -21,6 +21,7 @@ from pointsman_server.upstreams.credentials.tokens import Means
 from pointsman_server.upstreams.dialects import (
     anthropic,
     bedrock,
+    cohere,
     dashscope,
     ernie,
     gemini,
@@ -59,6 +60,7 @@ PROVIDERS: Mapping[str, Provider] = {
     "kserve": triton.KSERVE,
     "kserve_grpc": triton.KSERVE_GRPC,
     "gemini": gemini.GEMINI,
+    "cohere": cohere.COHERE,
     "simulator": simulator.SIMULATOR,
 }
 """What a backend's `provider` may be."""

@@ -134,6 +134,14 @@ def rate_reset_s(headers: Headers) -> float | None:
     return max(waits, default=None)
 
 
+def reset_moment_s(headers: Headers, name: str) -> float | None:
+    """The wait until a moment that a header tells in Unix seconds, by the answer's own clock."""
+    text, now = headers.get(name, "").strip(), _moment(headers.get("date", ""))
+    if now is None or not (0 < len(text) <= 12 and text.isascii() and text.isdecimal()):
+        return None
+    return max(0.0, min(int(text) - now, 1e9))
+
+
 def duration_s(text: str) -> float | None:
     """A duration such as 6m0s, 1.5s or 20ms; a bare number is seconds."""
     text = text.strip()

@@ -1,0 +1,7 @@
+"""Cohere's chat, version 2."""
+
+from pointsman_server.upstreams.dialects.cohere import profiles
+from pointsman_server.upstreams.dialects.cohere.adapter import CohereAdapter
+from pointsman_server.upstreams.provider import Provider
+
+COHERE = Provider(profiles.COHERE, CohereAdapter)
