@@ -501,6 +501,25 @@ def test_qianfan_refusals(status, code, kind, reason):
         assert told.reason is reason
 
 
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (336100, Reason.UPSTREAM_OVERLOADED),
+        (18, Reason.UPSTREAM_RATE_LIMITED),
+        (111, Reason.UPSTREAM_CREDENTIALS_INVALID),
+    ],
+)
+def test_qianfan_may_tell_the_older_numbers(code, reason):
+    """Behind content, in place of an answer, and with a status."""
+    document = {"error_code": code, "error_msg": "x", "id": "as-1"}
+    for error in (
+        outcome(QIANFAN, chunk({"content": "a"}), event(document)).error,
+        whole(QIANFAN, document).error,
+        refusal(QIANFAN, 400, document),
+    ):
+        assert (error.reason, error.upstream.code, error.upstream.message) == (reason, str(code), "x")
+
+
 def test_qianfan_calls_may_share_an_id():
     """It is the tool's name: two calls stay two."""
     calls = [
@@ -531,6 +550,7 @@ HUGGINGFACE = profiles.HUGGINGFACE
         (424, {"error": "Request failed during generation", "error_type": "generation"}, Reason.UPSTREAM_ERROR, None),
         (500, {"error": "Incomplete generation", "error_type": "incomplete_generation"}, Reason.UPSTREAM_ERROR, None),
         (503, {"error": "unhealthy", "error_type": "unhealthy"}, Reason.UPSTREAM_UNAVAILABLE, None),
+        (400, {"error": ["Error in `parameters.seed`: a", "b"]}, Reason.UPSTREAM_REJECTED, None),
         (401, {"error": "Invalid username or password."}, Reason.UPSTREAM_CREDENTIALS_INVALID, None),
         (400, {"error": {"message": "The requested model 'x' does not exist", "code": "model_not_found"}},
          Reason.UPSTREAM_MODEL_NOT_FOUND, None),

@@ -161,8 +161,8 @@ def told_id(document: object) -> str:
 def say(document: object) -> Said | None:
     """The words of an error body; None when it is none that we know.
 
-    Seen: {"error": {...}}, {"error": "text"}, {"detail": "text"}, {"detail": [{"loc", "msg"}]}, {"message": ...},
-    {"object": "error", ...}, and a list around one of these.
+    Seen: {"error": {...}}, {"error": "text"}, {"error": ["text"]}, {"detail": "text"}, {"detail": [{"loc", "msg"}]},
+    {"message": ...}, {"object": "error", ...}, {"error_code", "error_msg"}, and a list around one of these.
     """
     if isinstance(document, list) and len(document) == 1:
         document = document[0]
@@ -172,6 +172,10 @@ def say(document: object) -> Said | None:
     error = document.get("error")
     if isinstance(error, dict):
         return _said({**error, **words})
+    if bounded_word(document.get("error_code")).strip("0"):
+        return _said({"code": document.get("error_code"), "message": document.get("error_msg")})
+    if isinstance(error, list):
+        error = _detail(error)
     if isinstance(error, str) and error:
         return _said({"message": error, "type": document.get("error_type"), **words})
     if detail := document.get("detail"):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from pointsman_server.domain import ReasoningEffort, ReasoningMode
 from pointsman_server.errors import Reason
-from pointsman_server.upstreams.translation import alibaba
+from pointsman_server.upstreams.translation import alibaba, baidu
 from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
 
 _SHARED: Mapping[str, str] = {
@@ -294,6 +294,7 @@ QIANFAN = Profile(
     modes=_SWITCH,
     max_stop_sequences=4,
     error_codes={
+        **baidu.ERROR_CODES,
         "invalid_iam_token": Reason.UPSTREAM_CREDENTIALS_INVALID,
         "invalid_appid": Reason.UPSTREAM_CREDENTIALS_INVALID,
         "no_parameter_permission": Reason.UPSTREAM_PERMISSION_DENIED,
