@@ -74,7 +74,7 @@ class RouterAdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DrainBackend(self, request, context):
-        """Gives a backend no further calls; running ones finish.
+        """Gives a backend, with all its endpoints, or one endpoint no further calls; running ones finish.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
