@@ -7,14 +7,17 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from typing import Protocol
 
 import uvloop
 
 from pointsman_server.admission.auth import new_key
-from pointsman_server.app import Application, serve, server_version
+from pointsman_server.app import serve
 from pointsman_server.config.faults import ConfigError
 from pointsman_server.config.load import check_config, listing
+from pointsman_server.config.schema import Config
 from pointsman_server.errors import ServiceError
+from pointsman_server.launch import load_config, server_version
 from pointsman_server.server.compat import compatibility_findings
 from pointsman_server.upstreams.registry import PROVIDERS, backend_findings
 from pointsman_server.upstreams.translation.templates import template_fault
@@ -58,7 +61,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(path: str | None) -> int:
     try:
-        uvloop.run(serve(path, os.environ, ready=_announce))
+        first = load_config(path, os.environ)
+        if first.config.workers > 1:
+            # Only here: one process has no use for it.
+            from pointsman_server.supervisor.run import supervise
+
+            uvloop.run(supervise(path, os.environ, first, ready=_announce))
+        else:
+            uvloop.run(serve(path, os.environ, first, ready=_announce))
     except ConfigError as error:
         print("\n".join(listing(path or "configuration", error)), file=sys.stderr)
         return 1
@@ -70,10 +80,21 @@ def _serve(path: str | None) -> int:
     return 0
 
 
-def _announce(application: Application) -> None:
-    rpc = application.config.server.listen.rpartition(":")[0]
+class _Started(Protocol):
+    @property
+    def config(self) -> Config: ...
+
+    @property
+    def source(self) -> str: ...
+
+    ports: dict[str, int]
+
+
+def _announce(started: _Started) -> None:
+    rpc, workers = started.config.server.listen.rpartition(":")[0], started.config.workers
+    by = f", {workers} workers" if workers > 1 else ""
     print(
-        f"serving pointsman.v1 on {rpc}:{application.ports['rpc']} ({application.source})",
+        f"serving pointsman.v1 on {rpc}:{started.ports['rpc']} ({started.source}{by})",
         file=sys.stderr,
         flush=True,
     )

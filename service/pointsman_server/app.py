@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import json
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from random import Random
 
@@ -19,7 +18,7 @@ from pointsman_server.admission.validate import inactive
 from pointsman_server.catalog import RuntimeCatalog
 from pointsman_server.clock import Clock, SystemClock
 from pointsman_server.config import schema
-from pointsman_server.config.load import Loaded, load, redacted
+from pointsman_server.config.load import Loaded, redacted
 from pointsman_server.config.watch import Watch
 from pointsman_server.console import Console
 from pointsman_server.context import Principal
@@ -29,6 +28,7 @@ from pointsman_server.dispatch.dispatcher import Dispatcher
 from pointsman_server.dispatch.places import Places
 from pointsman_server.errors import Reason
 from pointsman_server.gauges import read_gauges
+from pointsman_server.launch import ABANDON_S, calm_collector, load_config, telemetry_of
 from pointsman_server.reload import InForce, Reloader, put_in_force
 from pointsman_server.routing.fleet import Fleet
 from pointsman_server.routing.view import ModelState
@@ -36,14 +36,12 @@ from pointsman_server.runtime import Place, Runtime, compile_runtime
 from pointsman_server.server.boundary import Nonces
 from pointsman_server.server.build import Collaborators, RpcServer, build_admin, build_public, listen_public
 from pointsman_server.server.collaborators import Fault, ReloadOutcome
-from pointsman_server.server.compat import compatibility_findings
 from pointsman_server.server.ops_http import Facts, OpsServer
 from pointsman_server.server.pacing import LoopLoad
+from pointsman_server.signals import end_on_signals
 from pointsman_server.summaries import ModelSummaries
-from pointsman_server.telemetry.otel import OtelTelemetry, build_telemetry
 from pointsman_server.upstreams.contract import Upstream
-from pointsman_server.upstreams.registry import PROVIDERS, backend_findings, build_upstream, offers
-from pointsman_server.upstreams.translation.templates import template_fault
+from pointsman_server.upstreams.registry import build_upstream, offers
 
 _ENDPOINTS_S = 0.1
 """The least between two changes of endpoints: a rolling update makes many, and each makes a new Runtime."""
@@ -51,8 +49,16 @@ _REST = 20
 """Times as long as the last change took, too: with thousands of endpoints it is the calls' time that it takes."""
 _HEALTH_S = 0.5
 """How often the models' health is looked at."""
-_ABANDON_S = 1.0
-"""For the last lines of a start that failed, or of an end that is in a hurry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """What makes a process one of several workers: their supervisor reads files and answers operators for it."""
+
+    number: int
+    """From 0."""
+    drained: Mapping[str, str]
+    """Backends that an operator has drained, with his reason."""
 
 
 class Application:
@@ -63,18 +69,23 @@ class Application:
         path: str | None,
         environment: Mapping[str, str],
         *,
+        first: Loaded | None = None,
+        seat: Seat | None = None,
         clock: Clock | None = None,
         rng: Random | None = None,
     ) -> None:
-        """Load the configuration. Raises ConfigError with all its faults."""
+        """Load the configuration, unless it is given. Raises ConfigError with all its faults."""
         self._path = path
         self._environment = environment
+        self._seat = seat
         self.clock = clock or SystemClock()
         self._rng = rng or Random()
-        self._first = self._load()
+        self._first = first or self._load()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
-        self._hurried = False
+        self._hurried = self._alone = False
+        self._opened = contextlib.AsyncExitStack()
+        """What a start that fails has to close."""
         self.ports: dict[str, int] = {}
         """What was bound: `rpc`, `admin`, `ops`."""
 
@@ -89,23 +100,19 @@ class Application:
         return self._first.source
 
     def _load(self) -> Loaded:
-        return load(
-            self._path,
-            environment=self._environment,
-            known_providers=PROVIDERS,
-            check_backend=backend_findings,
-            check_template=template_fault,
-            check_compatibility=compatibility_findings,
-        )
+        return load_config(self._path, self._environment)
 
     async def start(self) -> None:
         """Build all rooms, listen, and serve. Raises ServiceError when an address or a certificate cannot be had."""
-        self.telemetry = _telemetry(self._first, self.clock)
+        self.telemetry = telemetry_of(
+            self._first, self.clock, worker=None if self._seat is None else self._seat.number
+        )
         self.telemetry.capture_logging()
         try:
             await self._start(self._first)
         except BaseException:
-            self.telemetry.shutdown(_ABANDON_S)
+            await self._opened.aclose()
+            self.telemetry.shutdown(ABANDON_S)
             raise
 
     async def _start(self, first: Loaded) -> None:
@@ -113,6 +120,7 @@ class Application:
         self.fleet = Fleet(self._rng)
         source = partial(make_source, environment=self._environment, clock=self.clock, rng=self._rng)
         self.discovery = Discovery(source, self.clock, self.telemetry)
+        self._opened.push_async_callback(self.discovery.close)
         self.reloader = Reloader(
             put_in_force(first, self._compile, None),
             load=self._load,
@@ -131,7 +139,7 @@ class Application:
         self.console = Console(self.catalog.backends, self.fleet, self.reload, self.telemetry)
         load_ = LoopLoad(self.clock)
         # Made before anything is awaited: a file that changes while this starts is a change, too.
-        watch = Watch(self.clock, self._files, self._reload_logged)
+        watch = None if self._seat is not None else Watch(self.clock, self._files, self._reload_logged)
         parts = Collaborators(
             self.gate,
             self.dispatcher,
@@ -140,12 +148,14 @@ class Application:
             self.telemetry,
             self.clock,
         )
-        self.rpc = build_public(config, parts, load_)
+        self.rpc = build_public(config, parts, load_, share_port=self._seat is not None)
+        self._opened.push_async_callback(self.rpc.stop)
         self.ports["rpc"] = listen_public(self.rpc, config, self.telemetry)
-        await self._start_admin(config)
-        await self._start_ops(config)
+        await self._start_own_ports(config)
         await self.discovery.prepare(config)
         self._endpoints_changed()
+        for backend, reason in self._seat.drained.items() if self._seat is not None else ():
+            self.fleet.drain(backend, reason)
         read_gauges(self.telemetry, self.catalog, self.discovery, self._current, self.clock)
         self.telemetry.name_backends(_urls(self._runtime()))
         await self.rpc.start()
@@ -153,28 +163,31 @@ class Application:
             load_.watch(),
             self.telemetry.watch_loop(),
             self._watch_health(),
-            watch.run(),
             self._watch_endpoints(),
+            *(() if watch is None else (watch.run(),)),
         ):
             self._background(task)
         self._look_at_models()
         self.rpc.health.serve()
-        self.telemetry.event(
-            "started", source=first.source, address=config.server.listen, port=self.ports["rpc"]
-        )
+        if self._seat is None:
+            self.telemetry.event(
+                "started", source=first.source, address=config.server.listen, port=self.ports["rpc"]
+            )
 
-    async def _start_admin(self, config: schema.Config) -> None:
+    async def _start_own_ports(self, config: schema.Config) -> None:
+        """Those for operators; of workers their supervisor has them."""
         self.admin: RpcServer | None = None
+        self.ops: OpsServer | None = None
+        if self._seat is not None:
+            return
         if config.admin.enabled:
             self.admin = build_admin(config, self.console, self.telemetry, self.clock)
+            self._opened.push_async_callback(self.admin.stop)
             self.ports["admin"] = self.admin.listen(config.admin.listen)
             await self.admin.start()
             self.admin.health.serve()
-
-    async def _start_ops(self, config: schema.Config) -> None:
-        self.ops: OpsServer | None = None
         if config.ops.enabled:
-            facts = Facts(self.telemetry.metrics, lambda: self.rpc.health.serving, self._redacted)
+            facts = Facts(self._metrics, lambda: self.rpc.health.serving, self._redacted)
             self.ops = OpsServer(facts)
             self.ports["ops"] = await self.ops.start(config.ops.listen)
 
@@ -182,12 +195,21 @@ class Application:
         """Until `request_stop`."""
         await self._stopping.wait()
 
-    def request_stop(self) -> None:
-        """Ask it to end; asked again, it waits for no call any more. For signal handlers."""
-        if self._stopping.is_set():
-            self._hurried = True
-            self.rpc.hurry()
+    @property
+    def serving(self) -> bool:
+        """Whether it takes calls and means to go on."""
+        return self.rpc.health.serving and not self._stopping.is_set()
+
+    def request_stop(self, *, alone: bool = False) -> None:
+        """Ask it to end. When it leaves alone, others go on at its address: then no balancer has to look away."""
+        self._alone = alone
         self._stopping.set()
+
+    def hurry(self) -> None:
+        """Ask it to end and to wait for no call any more."""
+        self._stopping.set()
+        self._hurried = True
+        self.rpc.hurry()
 
     def request_reload(self) -> None:
         """Ask it to read its configuration again; for signal handlers."""
@@ -198,22 +220,33 @@ class Application:
         try:
             outcome = await self.reloader.reload(validate_only=validate_only)
         finally:
-            config = self._current().loaded.config
-            self.discovery.keep(config)
+            self.discovery.keep(self._current().loaded.config)
         if outcome.applied:
-            self.rpc.apply(config)
-            self.places.max_waiting = config.max_queued_calls
-            self.telemetry.reconfigure(config.telemetry)
-            self.telemetry.name_backends(_urls(self._runtime()))
-            self._look_at_models()
+            self._follow(self._current().loaded.config)
         faults = tuple(Fault(fault.path, fault.line, fault.message) for fault in outcome.faults)
         return ReloadOutcome(outcome.applied, outcome.config_hash, faults)
+
+    async def take_over(self, loaded: Loaded) -> None:
+        """Put this in force, which a supervisor has checked and tells of."""
+        try:
+            await self.reloader.apply(loaded)
+        finally:
+            self.discovery.keep(self._current().loaded.config)
+        self._follow(loaded.config)
+
+    def _follow(self, config: schema.Config) -> None:
+        self.rpc.apply(config)
+        self.places.max_waiting = config.max_queued_calls
+        self.telemetry.reconfigure(config.telemetry)
+        self.telemetry.name_backends(_urls(self._runtime()))
+        self._look_at_models()
 
     async def stop(self) -> None:
         """Drain: health down, calls finish, servers close, pools close, telemetry is flushed within its bound."""
         drain = self._current().loaded.config.server.drain
         self.telemetry.event("draining", calls=len(self.rpc.calls))
-        await self.rpc.drain(delay_s=drain.delay_s, grace_s=drain.grace_s)
+        delay_s = 0 if self._alone else drain.delay_s
+        await self.rpc.drain(delay_s=delay_s, grace_s=drain.grace_s, announced=not self._alone)
         if self.admin is not None:
             await self.admin.stop()
         if self.ops is not None:
@@ -224,7 +257,7 @@ class Application:
         await asyncio.gather(*(place.closed() for place in self._runtime().places.values()))
         await Place.retired()
         self.telemetry.event("stopped")
-        flush_s = min(drain.flush_s, _ABANDON_S) if self._hurried else drain.flush_s
+        flush_s = min(drain.flush_s, ABANDON_S) if self._hurried else drain.flush_s
         await asyncio.get_running_loop().run_in_executor(None, self.telemetry.shutdown, flush_s)
 
     def _background(self, work: Coroutine[None, None, None]) -> None:
@@ -280,6 +313,9 @@ class Application:
     def _max_calls(self) -> int:
         return self.reloader.current.loaded.config.server.max_calls
 
+    async def _metrics(self) -> tuple[bytes, str]:
+        return self.telemetry.metrics()
+
     def _redacted(self) -> bytes:
         return json.dumps(redacted(self._current().loaded.config), indent=2).encode()
 
@@ -327,46 +363,15 @@ class _CurrentAuthenticator:
         return self._current().authenticator.authenticate(metadata, peer_identities)
 
 
-def _telemetry(loaded: Loaded, clock: Clock) -> OtelTelemetry:
-    settings = loaded.config.telemetry
-    headers = settings.otlp.headers if settings.otlp is not None else {}
-    return build_telemetry(
-        settings,
-        clock,
-        otlp_headers={name: loaded.secrets.get(ref).reveal() for name, ref in headers.items()},
-        secrets=[secret.reveal() for secret in loaded.secrets.values()],
-        version=server_version(),
-    )
-
-
 def _urls(runtime: Runtime) -> dict[str, str]:
     """Of backends that are one place; a span knows an endpoint's address without being told."""
     return {name: backend.url for name, backend in runtime.config.backends.items()}
-
-
-def _calm_collector() -> None:
-    """Look for cycles among what calls leave behind, less often, and never again among what start-up built.
-
-    A call makes some hundreds of short-lived objects and nearly no cycles: with Python's defaults the collector runs
-    every other call, and now and then over all that was ever imported.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
 
 
 async def _end(task: asyncio.Task[None]) -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-
-
-def server_version() -> str:
-    """The installed version."""
-    try:
-        return version("pointsman-server")
-    except PackageNotFoundError:
-        return "0+unknown"
 
 
 @asynccontextmanager
@@ -381,16 +386,15 @@ async def running(path: str | None, environment: Mapping[str, str]) -> AsyncIter
 
 
 async def serve(
-    path: str | None, environment: Mapping[str, str], *, ready: Callable[[Application], None]
+    path: str | None, environment: Mapping[str, str], first: Loaded, *, ready: Callable[[Application], None]
 ) -> None:
     """Run until SIGTERM or SIGINT, reload on SIGHUP. A second one ends the wait for calls in flight."""
-    application = Application(path, environment)
+    application = Application(path, environment, first=first)
     await application.start()
-    _calm_collector()
+    calm_collector()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, application.request_reload)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, application.request_stop)
+    end_on_signals(loop, application)
     ready(application)
     await application.wait()
     await application.stop()

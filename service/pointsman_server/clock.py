@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
 
 _NEVER = float("inf")
 _LOOK_S = 10.0
@@ -125,3 +127,17 @@ class Watchdog:
         if self._task is not None:
             self._expired = True
             self._task.cancel()
+
+
+async def within(clock: Clock, bound_s: float, waiting: Awaitable[T]) -> T:
+    """What is waited for. Raises TimeoutError when it takes longer; it is cancelled then."""
+    dog = Watchdog(clock)
+    dog.start(clock.now() + bound_s)
+    try:
+        return await waiting
+    except asyncio.CancelledError as cancelled:
+        if not dog.claim():
+            raise
+        raise TimeoutError from cancelled
+    finally:
+        dog.stop()

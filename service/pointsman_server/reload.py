@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 from pointsman_server.admission.auth import Authenticator, build_authenticator
@@ -70,16 +70,24 @@ class Reloader:
                 loaded = await asyncio.get_running_loop().run_in_executor(None, self._load)
             except ConfigError as error:
                 if not validate_only:
-                    first = error.faults[0]
-                    where = f"{first.path}, line {first.line}" if first.line else first.path
-                    self._telemetry.event(
-                        "config_refused", faults=len(error.faults), fault=f"{where}: {first.message}"
-                    )
+                    tell_refused(error, self._telemetry)
                 return Outcome(applied=False, config_hash=self.current.loaded.hash, faults=error.faults)
             if not validate_only:
-                await self._prepare(loaded.config)
-                self._apply(loaded)
+                old = self.current.loaded
+                await self._put(loaded)
+                tell_reloaded(old, loaded, self._telemetry)
             return Outcome(applied=not validate_only, config_hash=loaded.hash, faults=())
+
+    async def apply(self, loaded: Loaded) -> None:
+        """Put this in force, without a word."""
+        async with self._lock:
+            await self._put(loaded)
+
+    async def _put(self, loaded: Loaded) -> None:
+        await self._prepare(loaded.config)
+        old = self.current
+        self.current = put_in_force(loaded, self._compile, old.runtime)
+        old.runtime.give_way()
 
     def refresh(self) -> None:
         """Build the runtime anew from the same configuration: what was found outside has changed."""
@@ -87,24 +95,48 @@ class Reloader:
         self.current = replace(old, runtime=self._compile(old.loaded, old.runtime))
         old.runtime.give_way()
 
-    def _apply(self, loaded: Loaded) -> None:
-        old = self.current
-        self.current = put_in_force(loaded, self._compile, old.runtime)
-        old.runtime.give_way()
-        fixed = ", ".join(needs_restart(old.loaded.config, loaded.config))
-        self._telemetry.event("config_reloaded", config_hash=loaded.hash, needs_restart=fixed or None)
+
+def tell_refused(error: ConfigError, telemetry: Telemetry) -> None:
+    """Log and count a configuration that is not taken."""
+    first = error.faults[0]
+    where = f"{first.path}, line {first.line}" if first.line else first.path
+    telemetry.event("config_refused", faults=len(error.faults), fault=f"{where}: {first.message}")
+
+
+def tell_reloaded(old: Loaded, new: Loaded, telemetry: Telemetry) -> None:
+    """Log and count a configuration that is in force now."""
+    fixed = ", ".join(needs_restart(old.config, new.config))
+    telemetry.event("config_reloaded", config_hash=new.hash, needs_restart=fixed or None)
+
+
+FIXED = ("workers", "server", "admin", "ops", "telemetry", "compatibility")
+"""What takes effect with the next start, but for the keys below."""
+LIVE: Mapping[str, frozenset[str]] = {
+    "server": frozenset(
+        {
+            "drain",
+            "max_batch_concurrency",
+            "max_batch_items",
+            "max_calls",
+            "max_coalesce_s",
+            "max_request_bytes",
+        }
+    ),
+    "telemetry": frozenset({"access_log", "log_level"}),
+}
 
 
 def needs_restart(old: Config, new: Config) -> list[str]:
     """Sections whose change takes effect only with the next start."""
-    kept = {"max_batch_concurrency", "max_batch_items", "max_calls", "max_coalesce_s", "drain"}
-    found = []
-    if old.compatibility != new.compatibility:
-        found.append("compatibility")
-    for name in ("server", "admin", "ops", "telemetry"):
-        before, after = getattr(old, name).model_dump(), getattr(new, name).model_dump()
-        if {k: v for k, v in before.items() if k not in kept} != {
-            k: v for k, v in after.items() if k not in kept
-        }:
-            found.append(name)
-    return found
+    kept = pinned(old, new)
+    return [name for name in FIXED if getattr(kept, name) != getattr(new, name)]
+
+
+def pinned(first: Config, new: Config) -> Config:
+    """What of `new` is in force in processes that were started with `first`."""
+    kept: dict[str, object] = {}
+    for name in FIXED:
+        before, after = getattr(first, name), getattr(new, name)
+        live = {key: getattr(after, key) for key in LIVE.get(name, ())}
+        kept[name] = before.model_copy(update=live) if live else before
+    return new.model_copy(update=kept)

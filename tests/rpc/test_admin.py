@@ -96,12 +96,16 @@ async def test_channelz_is_there(channel):
     assert answer.server
 
 
+async def up():
+    return b"up 1\n", "text/plain; version=0.0.4; charset=utf-8"
+
+
 @pytest.fixture
 async def ops():
     state = {"ready": False}
     server = OpsServer(
         Facts(
-            metrics=lambda: (b"up 1\n", "text/plain; version=0.0.4; charset=utf-8"),
+            metrics=up,
             ready=lambda: state["ready"],
             config=lambda: b'{"a": 1}',
         )
@@ -130,7 +134,7 @@ async def test_probes_and_metrics(ops):
 
 async def test_a_taken_port_is_a_clear_fault(channel):
     """Two servers never share a port silently, over gRPC or HTTP."""
-    facts = Facts(metrics=lambda: (b"", ""), ready=bool, config=bytes)
+    facts = Facts(metrics=up, ready=bool, config=bytes)
     first, second = OpsServer(facts), OpsServer(facts)
     port = await first.start("127.0.0.1:0")
     with pytest.raises(ServiceError, match=f"cannot listen on 127.0.0.1:{port}"):

@@ -11,6 +11,7 @@ from pathlib import Path as FilePath
 from pointsman_server.config.discovery import discovery_findings
 from pointsman_server.config.faults import Path
 from pointsman_server.config.schema import AuthMode, Backend, Config
+from pointsman_server.config.share import too_small
 from pointsman_server.domain import Generation, ReasoningConfig
 
 Finding = tuple[Path, str]
@@ -50,6 +51,7 @@ def findings(
 ) -> Iterator[Finding]:
     """Everything that is wrong between keys."""
     yield from _server(config)
+    yield from _workers(config)
     yield from _telemetry(config)
     yield from _retry(config)
     yield from _auth(config)
@@ -89,6 +91,11 @@ def _server(config: Config) -> Iterator[Finding]:
     if (tls := config.server.tls) is not None:
         for name in ("certificate_file", "key_file", "client_ca_file"):
             yield from _readable(("server", "tls", name), getattr(tls, name))
+
+
+def _workers(config: Config) -> Iterator[Finding]:
+    for path, _ in too_small(config):
+        yield path, f"must be at least workers ({config.workers}): each of them gets a part"
 
 
 def _readable(path: Path, name: str | None) -> Iterator[Finding]:

@@ -68,7 +68,7 @@ class Http2(Section):
     """Calls at once on one connection. Near the limit clients see UNAVAILABLE, so set at least twice the real need;
     256 where the port is exposed."""
     max_connections: int = Field(default=1000, ge=1, le=1_000_000)
-    """Connections at once."""
+    """Connections at once. Divided among workers, with some room for an uneven spread."""
     max_connection_idle_s: PositiveSeconds = 300
     """A connection without calls is closed after this."""
     max_connection_age_s: PositiveSeconds = 300
@@ -112,7 +112,8 @@ class Server(Section):
     max_request_bytes: int = Field(default=10 * 1024 * 1024, ge=1024, le=20 * 1024 * 1024)
     """A larger request is REQUEST_TOO_LARGE. The transport itself refuses above 20 MiB."""
     max_calls: int = Field(default=4096, ge=1, le=1_000_000)
-    """Calls at once in the whole process; one more is ROUTER_OVERLOADED. Health and reflection are not counted."""
+    """Calls at once in all; one more is ROUTER_OVERLOADED. Health and reflection are not counted. Divided among
+    workers."""
     max_batch_items: int = Field(default=1000, ge=1, le=100_000)
     """Items of one BatchGenerate at most."""
     max_batch_concurrency: int = Field(default=32, ge=1, le=100_000)
@@ -259,7 +260,8 @@ class Retry(Section):
     budget_window_s: PositiveSeconds = 10
     """The window of the budget."""
     budget_floor: int = Field(default=3, ge=0, le=1000)
-    """Retries at once that are allowed while the share of the calls comes to less."""
+    """Retries at once that are allowed while the share of the calls comes to less. Divided among workers, with at least
+    1 for each unless it is 0."""
     backoff_base_s: PositiveSeconds = 0.1
     """Before the first retry of the same backend: uniformly between 0 and this, doubling."""
     backoff_max_s: PositiveSeconds = 2
@@ -619,7 +621,7 @@ class Backend(Section):
     timeouts: Timeouts = Timeouts()
     """Bounds on one attempt."""
     max_concurrency: int = Field(default=1024, ge=1, le=1_000_000)
-    """Attempts at once, at each endpoint; more wait a little, or go elsewhere."""
+    """Attempts at once, at each endpoint; more wait a little, or go elsewhere. Divided among workers."""
     proxy_url: str = Field(default="", pattern=r"^(http://[^\s@?#]+)?$")
     """HTTP proxy for egress."""
     ca_file: str = ""
@@ -901,6 +903,9 @@ class CompatibleService(Section):
 class Config(Section):
     """The whole file."""
 
+    workers: int = Field(default=1, ge=1, le=64)
+    """Processes that serve the public port together. With 1 there is no supervisor; with more, one process watches the
+    others and answers for all of them on the ports of admin and ops (see docs/workers.md). A change needs a restart."""
     server: Server = Server()
     """The public gRPC server."""
     admin: Admin = Admin()
@@ -920,7 +925,7 @@ class Config(Section):
     max_queue_time_s: Seconds = 1
     """How long a call waits for a free place at a backend at most, and never above a tenth of its deadline."""
     max_queued_calls: int = Field(default=2048, ge=0, le=1_000_000)
-    """Calls that wait at once in the process; one more is ROUTER_OVERLOADED."""
+    """Calls that wait at once; one more is ROUTER_OVERLOADED. Divided among workers."""
     compatibility: dict[str, CompatibleService] = Field(default_factory=dict, max_length=16)
     """Earlier contracts of callers, by the full name of their service, as acme.llm.v1.Completion. Changed by a
     restart."""

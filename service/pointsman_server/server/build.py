@@ -85,12 +85,14 @@ class RpcServer:
         if self._pacing is not None:
             self._pacing.max_coalesce_s = config.server.max_coalesce_s
 
-    async def drain(self, *, delay_s: float, grace_s: float) -> None:
+    async def drain(self, *, delay_s: float, grace_s: float, announced: bool = True) -> None:
         """Tell balancers, serve on for the delay, let calls finish within the grace, end the rest with SHUTTING_DOWN.
 
-        Returns when all handlers have ended and the port is closed. `hurry` ends delay and grace.
+        Returns when all handlers have ended and the port is closed. `hurry` ends delay and grace. Unannounced, health
+        says nothing: clients are only asked to connect anew.
         """
-        self.health.shut()
+        if announced:
+            self.health.shut()
         await self._patiently(delay_s, asyncio.Event().wait())
         self.health.end_watches()
         # The core's own grace ends later than ours: its way to end a call tells the caller nothing.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -17,7 +17,7 @@ _MAX_HEADER_BYTES = 8190
 class Facts:
     """Where the answers come from; each is asked per request and must be quick."""
 
-    metrics: Callable[[], tuple[bytes, str]]
+    metrics: Callable[[], Awaitable[tuple[bytes, str]]]
     """The exposition and its content type."""
     ready: Callable[[], bool]
     """Whether this process takes calls: serving and not draining."""
@@ -59,7 +59,7 @@ class OpsServer:
         return app
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        body, content_type = self._facts.metrics()
+        body, content_type = await self._facts.metrics()
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def _livez(self, _request: web.Request) -> web.Response:

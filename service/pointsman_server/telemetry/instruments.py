@@ -223,6 +223,31 @@ LINES_DROPPED = Instrument(
     "Log lines lost because they could not be written fast enough.",
 )
 
+WORKERS = Instrument(
+    "pointsman_workers",
+    Kind.GAUGE,
+    "Worker processes that are starting, ready, draining or down. This and the following: only with several workers.",
+    ("state",),
+)
+WORKER_RESTARTS = Instrument(
+    "pointsman_worker_restarts_total",
+    Kind.TOTAL,
+    "Times that a worker ended by itself and was started again.",
+    ("worker",),
+)
+WORKER_CALLS = Instrument(
+    "pointsman_worker_calls_in_flight", Kind.GAUGE, "Calls in progress, by worker.", ("worker",)
+)
+WORKER_CPU = Instrument(
+    "pointsman_worker_cpu_seconds_total",
+    Kind.TOTAL,
+    "CPU time of a worker since its last start.",
+    ("worker",),
+)
+WORKER_MEMORY = Instrument(
+    "pointsman_worker_resident_memory_bytes", Kind.GAUGE, "Resident memory of a worker.", ("worker",)
+)
+
 TABLE: tuple[Instrument, ...] = (
     RPC_DURATION,
     OPERATION_DURATION,
@@ -252,4 +277,9 @@ TABLE: tuple[Instrument, ...] = (
     SERIES,
     SPANS,
     LINES_DROPPED,
+    WORKERS,
+    WORKER_RESTARTS,
+    WORKER_CALLS,
+    WORKER_CPU,
+    WORKER_MEMORY,
 )

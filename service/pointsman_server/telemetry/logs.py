@@ -48,9 +48,17 @@ class Log:
     """The one writer of lines."""
 
     def __init__(
-        self, write: Callable[[bytes], None], clock: Clock, redactor: Redactor, *, level: str = "info"
+        self,
+        write: Callable[[bytes], None],
+        clock: Clock,
+        redactor: Redactor,
+        *,
+        level: str = "info",
+        common: Mapping[str, object] | None = None,
     ) -> None:
+        """`common` fields, of the table, are in every line."""
         self._write = write
+        self._common = dict(common or {})
         self._clock = clock
         self._redactor = redactor
         self._logger = self._at(level)
@@ -84,10 +92,12 @@ class Log:
         are made and hold no free text, nothing that is None.
         """
         if LEVELS[level] >= self._least:
-            self._write(render({"time": self._time(), "level": level, "event": "call", **fields}))
+            line = {"time": self._time(), "level": level, "event": "call", **self._common, **fields}
+            self._write(render(line))
 
     def _finish(self, logger: object, level: str, fields: MutableMapping[str, Any]) -> bytes:
         line: dict[str, Any] = {"time": self._time(), "level": level, "event": fields.pop("event")}
+        line.update(self._common)
         dropped = 0
         for name, value in fields.items():
             if name not in FIELDS:

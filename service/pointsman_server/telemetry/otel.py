@@ -62,6 +62,8 @@ EVENTS: Mapping[str, str] = {
     "task_failed": "error",
     "worker_started": "info",
     "worker_ended": "warning",
+    "worker_replaced": "error",
+    "supervisor_gone": "error",
     "traces_lost": "warning",
     "traces_flow": "info",
 }
@@ -118,14 +120,18 @@ def build_telemetry(
     otlp_headers: Mapping[str, str] | None = None,
     secrets: Sequence[str] = (),
     version: str = "",
+    worker: int | None = None,
+    shared: bool = False,
     stream: BinaryIO | None = None,
 ) -> OtelTelemetry:
     """Telemetry as configured. `secrets` are hidden where a library logs them; lines go to `stream` (standard output).
 
+    `worker` numbers the process in its lines; `shared` keeps lines whole where other processes write, too.
     Starts threads: to be called in the process that serves, after any fork.
     """
-    sink = LineSink(stream if stream is not None else sys.stdout.buffer)
-    log = Log(sink.write, clock, Redactor(secrets), level=settings.log_level)
+    sink = LineSink(stream if stream is not None else sys.stdout.buffer, shared=shared)
+    common = {} if worker is None else {"worker": worker}
+    log = Log(sink.write, clock, Redactor(secrets), level=settings.log_level, common=common)
     resource = {
         "service.name": settings.service_name,
         "service.version": version or "unknown",

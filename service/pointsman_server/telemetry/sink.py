@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import select
 import threading
 from collections import deque
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 MAX_LINES = 10_000
@@ -15,8 +17,10 @@ GATHER_S = 0.05
 class LineSink:
     """Takes lines from any thread."""
 
-    def __init__(self, stream: BinaryIO, *, max_lines: int = MAX_LINES) -> None:
+    def __init__(self, stream: BinaryIO, *, max_lines: int = MAX_LINES, shared: bool = False) -> None:
+        """`shared`: other processes write to the same stream, and no line may be torn."""
         self._stream = stream
+        self._most_bytes = select.PIPE_BUF if shared else 0
         self._max_lines = max_lines
         self._lines: deque[bytes] = deque()
         self._wake = threading.Event()
@@ -59,10 +63,28 @@ class LineSink:
             lines.append(self._lines.popleft())
         if not lines:
             return
-        lines.append(b"")
         try:
-            self._stream.write(b"\n".join(lines))
-            self._stream.flush()
+            for piece in pieces(lines, self._most_bytes) if self._most_bytes else (lines,):
+                self._stream.write(b"\n".join((*piece, b"")))
+                self._stream.flush()
         except (OSError, ValueError):
             # A closed or broken stream: there is nowhere left to say so but the count.
-            self._dropped += len(lines) - 1
+            self._dropped += len(lines)
+
+
+def pieces(lines: Sequence[bytes], most_bytes: int) -> Iterator[list[bytes]]:
+    """The lines in pieces of at most so many bytes with their line ends, as far as single lines are not longer.
+
+    Up to PIPE_BUF bytes are written to a pipe as a whole (POSIX.1-2017, write); more may mix with what others write
+    when the reader is slow.
+    """
+    piece: list[bytes] = []
+    size = 0
+    for line in lines:
+        if piece and size + len(line) + 1 > most_bytes:
+            yield piece
+            piece, size = [], 0
+        piece.append(line)
+        size += len(line) + 1
+    if piece:
+        yield piece

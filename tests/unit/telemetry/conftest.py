@@ -156,7 +156,11 @@ def build() -> Iterator[Build]:
     made: list[Bench] = []
 
     def make(
-        otlp: OtlpReceiver | str | None = None, *, secrets: tuple[str, ...] = (), **settings: Any
+        otlp: OtlpReceiver | str | None = None,
+        *,
+        secrets: tuple[str, ...] = (),
+        worker: int | None = None,
+        **settings: Any,
     ) -> Bench:
         queue = settings.pop("queue", {})
         headers = settings.pop("otlp_headers", None)
@@ -170,6 +174,7 @@ def build() -> Iterator[Build]:
             otlp_headers=headers,
             secrets=secrets,
             version="1.2.3",
+            worker=worker,
             stream=stream,
         )
         made.append(Bench(telemetry, stream, clock))

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import fcntl
 import io
+import json
 import logging
+import os
+import select
 import threading
 from typing import Any
 
@@ -11,7 +15,7 @@ from pointsman_server.context import Target
 from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.telemetry.logs import FIELDS, LoggingBridge
 from pointsman_server.telemetry.redaction import HIDDEN, Redactor, failure_fields
-from pointsman_server.telemetry.sink import LineSink
+from pointsman_server.telemetry.sink import LineSink, pieces
 from tests.fakes.otlp import OtlpReceiver
 from tests.unit.telemetry.conftest import Build
 
@@ -263,3 +267,53 @@ def test_canaries_reach_nothing(build: Build, collector: OtlpReceiver) -> None:
     for canary in CANARIES[:1] + CANARIES[2:]:
         assert canary not in said
         assert canary.rpartition("-")[2] not in said
+
+
+def test_lines_of_a_worker_carry_its_number(build: Build) -> None:
+    """Those of calls and all others; without several workers there is no such field."""
+    for worker in (0, None):
+        bench = build(worker=worker)
+        bench.end(bench.start())
+        bench.telemetry.event("draining", calls=1)
+        for line in bench.lines():
+            assert line.get("worker") == worker
+
+
+def test_pieces_end_with_lines() -> None:
+    """No piece is longer than it may be, unless it is one line alone; together they are all lines in order."""
+    lines = [b"x" * size for size in (0, 1, 5, 9, 10, 11, 30, 2, 2, 2, 3)]
+    found = list(pieces(lines, 10))
+    assert [line for piece in found for line in piece] == lines
+    assert all(len(piece) == 1 or sum(len(line) + 1 for line in piece) <= 10 for piece in found)
+    assert [len(piece) for piece in found] == [3, 1, 1, 1, 1, 3, 1]
+    assert list(pieces([], 10)) == []
+
+
+def test_processes_that_share_a_pipe_tear_no_line() -> None:
+    """Two writers, a reader that is slow, and every line is whole."""
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, select.PIPE_BUF)  # Always full: writers wait in mid-write.
+    writers = [LineSink(os.fdopen(os.dup(writing), "wb"), shared=True) for _ in range(2)]
+    os.close(writing)
+    for number in range(1500):
+        for writer, sink in enumerate(writers):
+            sink.write(
+                json.dumps({"writer": writer, "number": number, "text": "x" * (number % 900)}).encode()
+            )
+
+    def close(sink: LineSink) -> None:
+        sink.close(20)
+        sink._stream.close()
+
+    closing = [threading.Thread(target=close, args=(sink,)) for sink in writers]
+    for thread in closing:
+        thread.start()
+    read = bytearray()
+    while chunk := os.read(reading, select.PIPE_BUF // 3):
+        read += chunk
+    for thread in closing:
+        thread.join()
+    os.close(reading)
+    found = [json.loads(line) for line in bytes(read).splitlines()]
+    for writer in range(2):
+        assert [line["number"] for line in found if line["writer"] == writer] == list(range(1500))
