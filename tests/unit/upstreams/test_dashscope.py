@@ -190,6 +190,27 @@ def test_models_that_answer_in_one_place_only():
     assert body["parameters"] == {"incremental_output": True}
 
 
+def test_private_addresses_do_not_travel_in_parts_and_options():
+    """Nor in what only this provider knows."""
+    part = asked(said(ProviderPart("dashscope", '{"video": "http://169.254.169.254/x.mp4"}')))
+    option = asked(provider_options=options({"search_options": {"url": "http://localhost/x"}}))
+    for call in (part, option):
+        with pytest.raises(ServiceError) as raised:
+            request(call)
+        assert raised.value.reason is Reason.INVALID_REQUEST
+
+
+def test_parts_of_others_do_not_lead_elsewhere():
+    """What another dialect or model left in the history is dropped, and the call stays one of text."""
+    theirs = said(
+        Part(ProviderPart("other", '{"a":1}')), Part(ProviderPart("dashscope", '{"b":1}'), origin="dashscope:old"),
+        "x", role=Role.ASSISTANT,
+    )  # fmt: skip
+    path, _, body = request(asked("a", theirs, "b"))
+    assert path == TEXT_PATH
+    assert body["input"]["messages"][1] == {"role": "assistant", "content": "x"}
+
+
 @pytest.mark.parametrize(
     "media",
     [

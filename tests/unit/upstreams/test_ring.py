@@ -160,6 +160,21 @@ async def test_one_that_can_be_renewed_is_renewed_first(clock, noticed):
     assert second.closed
 
 
+async def test_one_that_was_renewed_in_vain_gives_way(clock, noticed):
+    """However often it could be renewed: a second refusal is about the credential, for every call that is under way."""
+    first, second = Renewable("first", 99), Renewable("second", 99)
+    ring = KeyRing([first, second], clock, lambda *told: noticed.append(told))
+    invalid = refusal(Reason.UPSTREAM_CREDENTIALS_INVALID)
+    one = await ring.authorize(REQUEST)
+    assert ring.renew(one, invalid)
+    one = await ring.authorize(REQUEST)
+    assert one.headers["authorization"] == "Bearer first"
+    assert ring.renew(one, invalid)
+    assert [index for index, _, _ in noticed] == [0]
+    assert (await ring.authorize(REQUEST)).headers["authorization"] == "Bearer second"
+    assert (first.renewals, second.renewals) == (98, 99)
+
+
 def test_no_secret_is_told(ring):
     """Of any of them."""
     assert ring.hide("key-a, key-b and key-c") == "***, *** and ***"

@@ -35,12 +35,16 @@ class _Signed(HTTPRequest):
     """A request that remembers who signed it."""
 
     member: int = 0
+    renewed: bool = False
+    """Whether this is the member's answer to a refusal: a second one is about the member itself."""
 
 
 @dataclass(slots=True)
 class _Member:
     credentials: Credentials
     rests_until: float = 0.0
+    renewals: int = 0
+    """Requests that will be signed again with something new of it."""
     limited: int = 0
     """Rate limits in a row, without a wait of the provider's own."""
 
@@ -63,8 +67,11 @@ class KeyRing(Credentials):
         """By the next that does not rest; where all do, by the one that rests least."""
         index = self._pick()
         self._next = (index + 1) % len(self._members)
-        signed = await self._members[index].credentials.authorize(request)
-        return _Signed(signed.method, signed.url, signed.headers, signed.body, index)
+        member = self._members[index]
+        renewed = member.renewals > 0
+        member.renewals -= renewed
+        signed = await member.credentials.authorize(request)
+        return _Signed(signed.method, signed.url, signed.headers, signed.body, index, renewed)
 
     def hide(self, text: str) -> str:
         """Without the secrets of any of them."""
@@ -76,7 +83,8 @@ class KeyRing(Credentials):
         """Whether another credential can be tried now, or the same one with something new."""
         assert isinstance(used, _Signed)
         member = self._members[used.member]
-        if member.credentials.renew(used, error):
+        if not used.renewed and member.credentials.renew(used, error):
+            member.renewals += 1
             self._next = used.member
             return True
         if error.reason not in _RESTS_S:

@@ -31,7 +31,7 @@ class DashScopeAdapter:
     def request(self, attempt: Attempt) -> HTTPRequest:
         """As the protocol says."""
         stream = attempt.stream or self._profile.unary_upstream is UnaryUpstream.STREAM
-        multimodal = self._multimodal or needs_multimodal(attempt.call)
+        multimodal = self._multimodal or needs_multimodal(attempt.call, self._profile, attempt.target.model)
         return HTTPRequest(
             method="POST",
             url=self._multimodal_url if multimodal else self._text_url,

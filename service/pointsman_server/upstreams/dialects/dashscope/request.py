@@ -33,7 +33,7 @@ from pointsman_server.upstreams.translation.media_urls import media_url_fault
 from pointsman_server.upstreams.translation.options import add_fields
 from pointsman_server.upstreams.translation.parts import result_texts, tool_names
 from pointsman_server.upstreams.translation.profile import Profile
-from pointsman_server.upstreams.translation.support import takes_media, wire_fields
+from pointsman_server.upstreams.translation.support import takes_media, takes_provider_part, wire_fields
 from pointsman_server.upstreams.translation.verbatim import invalid, members
 
 _ENCODE = msgspec.json.Encoder().encode
@@ -62,20 +62,22 @@ def encode_body(attempt: Attempt, profile: Profile, *, stream: bool, multimodal:
     if stream:
         # A caller may want the whole text so far in each event; what is passed on is the same.
         parameters.setdefault(_INCREMENTAL, True)
-    messages = _map_messages(_turns(call), profile, multimodal=multimodal)
+    model = attempt.target.model
+    messages = _map_messages(_turns(call), profile, model, multimodal=multimodal)
     try:
-        return _ENCODE(
-            {"model": attempt.target.model, "input": {"messages": messages}, "parameters": parameters}
-        )
+        return _ENCODE({"model": model, "input": {"messages": messages}, "parameters": parameters})
     except (msgspec.MsgspecError, UnicodeError, OverflowError):
         raise invalid("conversation", "holds text that is not Unicode") from None
 
 
-def needs_multimodal(call: Call) -> bool:
+def needs_multimodal(call: Call, profile: Profile, model: str) -> bool:
     """Whether anything but text is said."""
     turns = call.input.messages if isinstance(call.input, Conversation) else ()
-    contents = (part.content for message in turns for part in message.parts)
-    return any(isinstance(content, Media | ProviderPart) for content in contents)
+    return any(
+        isinstance(part.content, Media) or takes_provider_part(part, profile, model)
+        for message in turns
+        for part in message.parts
+    )
 
 
 def is_incremental(call: Call, profile: Profile) -> bool:
@@ -117,12 +119,14 @@ def _turns(call: Call) -> Sequence[Message]:
             assert_never(call.input)
 
 
-def _map_messages(messages: Sequence[Message], profile: Profile, *, multimodal: bool) -> list[dict[str, Any]]:
+def _map_messages(
+    messages: Sequence[Message], profile: Profile, model: str, *, multimodal: bool
+) -> list[dict[str, Any]]:
     names = tool_names(messages)
     mapped = [
         one
         for position, message in enumerate(messages)
-        for one in _map_message(message, f"conversation.messages[{position}]", profile, names)
+        for one in _map_message(message, f"conversation.messages[{position}]", profile, names, model)
     ]
     if not mapped:
         raise invalid("conversation.messages", "hold nothing that this provider takes")
@@ -133,13 +137,13 @@ def _map_messages(messages: Sequence[Message], profile: Profile, *, multimodal: 
 
 
 def _map_message(
-    message: Message, path: str, profile: Profile, names: Mapping[str, str]
+    message: Message, path: str, profile: Profile, names: Mapping[str, str], model: str
 ) -> Iterator[dict[str, Any]]:
     """The wire's messages, contents as pieces. Results go ahead: they must stand right behind their calls."""
     for part in message.parts:
         if isinstance(part.content, ToolResult):
             yield _map_result(part.content, names)
-    pieces = list(_map_pieces(message.parts, path, profile))
+    pieces = list(_map_pieces(message.parts, path, profile, model))
     calls = [_map_call(part.content) for part in message.parts if isinstance(part.content, ToolCall)]
     if not (pieces or calls):
         return
@@ -167,7 +171,7 @@ def _role(role: Role) -> str:
             assert_never(role)
 
 
-def _map_pieces(parts: Iterable[Part], path: str, profile: Profile) -> Iterator[Any]:
+def _map_pieces(parts: Iterable[Part], path: str, profile: Profile, model: str) -> Iterator[Any]:
     for position, part in enumerate(parts):
         here = f"{path}.parts[{position}]"
         match part.content:
@@ -175,7 +179,7 @@ def _map_pieces(parts: Iterable[Part], path: str, profile: Profile) -> Iterator[
                 yield {"text": text}
             case Media() as media:
                 yield _map_media(media, f"{here}.{media.kind.value}", profile)
-            case ProviderPart(dialect, json) if dialect == profile.dialect:
+            case ProviderPart(json=json) if takes_provider_part(part, profile, model):
                 yield verbatim_part(json, f"{here}.provider_part.json")
             case Reasoning() | ToolCall() | ToolResult() | ProviderPart():
                 pass

@@ -338,7 +338,11 @@ def _map_usage(value: object) -> Usage | None:
         ),
         reasoning_tokens=_part_of(completion, outputs.get("reasoning_tokens"), value.get("reasoning_tokens")),
         cache_write_tokens=_part_of(
-            prompt, inputs.get("cache_write_tokens"), inputs.get("created_cache_tokens")
+            prompt,
+            inputs.get("cache_write_tokens"),
+            inputs.get("created_cache_tokens"),
+            # DashScope's name for it.
+            inputs.get("cache_creation_input_tokens"),
         ),
     )
     return None if usage == Usage() else usage

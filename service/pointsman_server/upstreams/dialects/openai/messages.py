@@ -23,7 +23,7 @@ from pointsman_server.upstreams.translation.addresses import verbatim_part
 from pointsman_server.upstreams.translation.media_urls import media_url_fault
 from pointsman_server.upstreams.translation.parts import fitted_tool_id, result_texts, tool_names
 from pointsman_server.upstreams.translation.profile import Profile
-from pointsman_server.upstreams.translation.support import takes_signature
+from pointsman_server.upstreams.translation.support import takes_provider_part, takes_signature
 from pointsman_server.upstreams.translation.verbatim import invalid
 
 _AUDIO_FORMATS = {"mpeg": "mp3", "mp3": "mp3", "wav": "wav", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav"}
@@ -57,7 +57,7 @@ def _map_message(
     for part in message.parts:
         if isinstance(part.content, ToolResult):
             yield _map_result(part.content, profile, names)
-    content = _content(message.parts, path, profile)
+    content = _content(message.parts, path, profile, model)
     if content:
         yield _said(message, profile, content)
 
@@ -85,7 +85,7 @@ def _role(role: Role, profile: Profile) -> str:
             assert_never(role)
 
 
-def _content(parts: Iterable[Part], path: str, profile: Profile) -> str | list[object]:
+def _content(parts: Iterable[Part], path: str, profile: Profile, model: str) -> str | list[object]:
     """One text stays a string, since some servers take nothing else for a system or an assistant."""
     pieces: list[object] = []
     texts: list[str] = []
@@ -100,7 +100,7 @@ def _content(parts: Iterable[Part], path: str, profile: Profile) -> str | list[o
                 pieces.append({"type": "text", "text": text})
             case Media():
                 pieces.append(_map_media(part.content, f"{here}.{part.content.kind.value}", profile))
-            case ProviderPart(dialect, json) if dialect == profile.dialect:
+            case ProviderPart(json=json) if takes_provider_part(part, profile, model):
                 pieces.append(verbatim_part(json, f"{here}.provider_part.json"))
             case Reasoning() | ToolCall() | ToolResult() | ProviderPart() | Refusal():
                 pass
@@ -115,7 +115,7 @@ def _map_assistant(message: Message, path: str, profile: Profile, model: str) ->
     calls = [_map_call(part.content, profile) for part in message.parts if isinstance(part.content, ToolCall)]
     thoughts = [part.content.text for part in message.parts if isinstance(part.content, Reasoning)]
     refusals = [part.content.text for part in message.parts if isinstance(part.content, Refusal)]
-    content = _content(message.parts, path, profile)
+    content = _content(message.parts, path, profile, model)
     if profile.reasoning_history == "content" and (pieces := _map_thinking(message, profile, model)):
         content = [*pieces, *_as_pieces(content)]
     mapped = _said(message, profile, content or None)
