@@ -183,7 +183,7 @@ def _backends(
             yield (*here, "more_credentials"), "the first of them belongs under credentials"
         yield from _readable((*here, "ca_file"), backend.ca_file)
         for header in backend.headers:
-            if header.lower() in OWN_HEADERS:
+            if header.lower() in OWN_HEADERS or header.lower().startswith("grpc-"):
                 yield (*here, "headers", header), "is not for the configuration; a key goes under credentials"
         for position, parameter in enumerate(backend.drop_params):
             if parameter not in DROPPABLE:

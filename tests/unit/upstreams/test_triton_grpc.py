@@ -200,14 +200,15 @@ async def test_sampling_may_be_parameters(reach):
 
 
 async def test_keys_go_as_metadata_and_are_not_told(reach):
-    """Whichever header they belong into; a server that quotes one is not passed on with it."""
+    """In whichever header, as do configured headers; a server that quotes a key is not passed on with it."""
     script = [Abort(grpc.StatusCode.UNAUTHENTICATED, f"no such key: {KEY}")]
     async with OpenInferenceServer(script) as server:
-        bearer = reach(server.url, credentials={"secret": {"env": "K"}})
+        bearer = reach(server.url, credentials={"secret": {"env": "K"}}, headers={"X-Team": "a"})
         error, _ = await failure(bearer)
         named = reach(server.url, credentials={"type": "header", "name": "X-Key", "secret": {"env": "K"}})
         await failure(named)
     assert server.calls[0].metadata["authorization"] == f"Bearer {KEY}"
+    assert server.calls[0].metadata["x-team"] == "a"
     assert server.calls[1].metadata["x-key"] == KEY
     assert error.reason is Reason.UPSTREAM_CREDENTIALS_INVALID
     assert error.upstream.message == "no such key: ***"

@@ -40,6 +40,7 @@ class RpcUpstream:
         self.credentials = settings.credentials
         self.setup = setup_of(profile.dialect, backend.open_inference, http=False)
         self._connect_timeout_s = backend.timeouts.connect_s
+        self._headers = {name.lower(): value for name, value in backend.headers.items()}
         self._url = urlsplit(settings.base_url)
         self._authorities = Path(backend.ca_file).read_bytes() if backend.ca_file else None
         self._options = _options(settings)
@@ -72,6 +73,7 @@ class RpcUpstream:
         if in_stream:
             # Errors of models then end the stream with a status; without it they are texts without one.
             headers["triton_grpc_error"] = "true"
+        headers |= self._headers
         if self.credentials is not None:
             url = f"{self._url.scheme}://{self._url.netloc}/{SERVICE}"
             headers = {**(await self.credentials.authorize(HTTPRequest("POST", url, headers))).headers}
