@@ -95,6 +95,8 @@ class Target:
     """For servers that take text and no messages; None: the default one."""
     endpoint: str = ""
     """`host:port` of the server, where discovery found several for the backend; for operators, never for callers."""
+    output_token_limit: int = 0
+    """The model's longest answer; 0 is unknown."""
 
     @property
     def place(self) -> str:

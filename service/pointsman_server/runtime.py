@@ -173,6 +173,7 @@ class Runtime:
                 place.key.backend.provider,
                 own,
                 self._template(target.chat_template or model.chat_template),
+                output_token_limit=model.output_token_limit,
             ),
             book=place.book,
             weight=target.weight,
@@ -246,8 +247,9 @@ class Runtime:
             return ()
         known = self.config.models.get(model)
         template = self._template(known.chat_template) if known is not None else None
+        longest = known.output_token_limit if known is not None else 0
         view = TargetView(
-            Target(backend, place.key.backend.provider, model, template),
+            Target(backend, place.key.backend.provider, model, template, output_token_limit=longest),
             place.book,
             1,
             0,

@@ -72,6 +72,7 @@ KEYS = (
     "prompt_tokens", "prompt_tokens_details", "cached_tokens", "code", "type", "text", "annotations", "tokens",
     "token_logprobs", "top_logprobs", "bytes", "function_call", "service_tier", "reasoning_content", "url_citation",
     "input_tokens", "output_tokens", "cache_read_input_tokens", "output_tokens_details", "thinking_tokens",
+    "__type", "Message", "originalStatusCode",
     "details", "error_code", "request_id", "category", "explanation", "url", "title", "document_index", "source",
     "done", "done_reason", "thinking", "response", "created_at", "prompt_eval_count", "eval_count", "token", "logprob",
     "content_filter_results", "prompt_filter_results", "filtered", "detected", "severity", "flag", "ban_round",
@@ -260,7 +261,8 @@ HEADERS = st.dictionaries(
         "retry-after", "retry-after-ms", "date", "x-should-retry", "x-request-id", "x-ratelimit-reset-requests",
         "x-ratelimit-reset-tokens", "x-ratelimit-reset", "x-debug-trace-id", "x-ratelimit-remaining-tokens",
         "content-type",
-        "x-ratelimit-limit-req-minute", "apim-request-id", "x-bce-request-id",
+        "x-ratelimit-limit-req-minute", "apim-request-id", "x-bce-request-id", "request-id", "x-amzn-errortype",
+        "x-amzn-requestid",
     ]),
     TEXTS,
 )  # fmt: skip

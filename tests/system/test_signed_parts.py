@@ -54,13 +54,13 @@ async def test_anthropic(start, provider, stream):
     """Thoughts, readable or not, and the provider's own blocks go back unchanged, ahead of the tool's result."""
     provider.script(anthropic_stream() if stream else json_reply(MESSAGE))
     backend = {"provider": "anthropic", "url": provider.url, "credentials": {"secret": {"env": "KEY"}}}
-    settings = {"backends": {"only": backend}, "models": {"chat": model_over("only")}}
+    settings = {"backends": {"only": backend}, "models": {"chat": model_over("only", output_token_limit=700)}}
     app = await start(settings, environment={"KEY": "sk-ant-of-this-test"})
     first = await went_on(await app.client(), stream=stream)
     assert (first.text, first.reasoning, first.finish_reason) == ("I look.", "hm", "tool_calls")
     assert (first.usage.input_tokens, first.usage.cached_input_tokens) == (10, 6)
     asked, went = (request.json() for request in provider.requests)
-    assert asked["max_tokens"] == 4096
+    assert asked["max_tokens"] == 700
     assert went["messages"][1] == {"role": "assistant", "content": BLOCKS}
     assert [block["type"] for block in went["messages"][2]["content"]] == ["tool_result"]
     assert provider.requests[0].headers["authorization"] == "Bearer sk-ant-of-this-test"

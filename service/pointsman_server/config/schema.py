@@ -607,9 +607,9 @@ class Backend(Section):
     api_version: str = Field(default="", max_length=64, pattern=r"^[A-Za-z0-9._-]*$")
     """Version of the provider's API, where it has several (anthropic: 2026-10-21 or 2023-06-01); the provider's default
     without it."""
-    default_max_output_tokens: int = Field(default=4096, ge=1, le=100_000_000)
+    default_max_output_tokens: int | None = Field(default=None, ge=1, le=100_000_000)
     """Sent for calls that name no max_output_tokens and models without a default, where the provider demands a number
-    (anthropic)."""
+    (anthropic); without it the model's output_token_limit, and 4096 where that is unknown."""
     credentials: Credentials | None = None
     """None for servers without keys."""
     more_credentials: tuple[Credentials, ...] = Field(default=(), max_length=64, strict=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -339,6 +340,11 @@ def test_the_limit_that_the_wire_demands():
     """The call's own; else the configured one, with room for an answer above a budget that reaches it."""
     assert body(asked(generation=Generation(max_output_tokens=7)))["max_tokens"] == 7
     assert body(default_max_output_tokens=500)["max_tokens"] == 500
+    known = attempt(asked(), stream=False)
+    known = replace(known, target=replace(known.target, output_token_limit=9000))
+    for keys, limit in (({}, 9000), ({"default_max_output_tokens": 500}, 500)):
+        sent = AnthropicAdapter(CURRENT, settings(**keys)).request(known)
+        assert json.loads(sent.body)["max_tokens"] == limit
     assert thinking(budget_tokens=4095)[2] == 4096
     assert thinking(budget_tokens=8000)[2] == 12_096
     assert thinking(budget_tokens=8000, limit=9000)[2] == 9000

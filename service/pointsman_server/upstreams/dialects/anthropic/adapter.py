@@ -8,7 +8,7 @@ from pointsman_server.transport.contract import Headers, HTTPRequest
 from pointsman_server.upstreams.contract import Decoder
 from pointsman_server.upstreams.dialects.anthropic.reader import MessageReader
 from pointsman_server.upstreams.dialects.anthropic.refusal import read_refusal
-from pointsman_server.upstreams.dialects.anthropic.request import encode_body, output_limit
+from pointsman_server.upstreams.dialects.anthropic.request import DEFAULT_LIMIT, encode_body, output_limit
 from pointsman_server.upstreams.provider import Settings
 from pointsman_server.upstreams.translation.decoding import AnswerDecoder
 from pointsman_server.upstreams.translation.options import caller_headers
@@ -31,7 +31,8 @@ class AnthropicAdapter:
 
     def request(self, attempt: Attempt) -> HTTPRequest:
         """As the protocol says."""
-        limit = output_limit(attempt.call, self._profile, self._default_limit)
+        default = self._default_limit or attempt.target.output_token_limit or DEFAULT_LIMIT
+        limit = output_limit(attempt.call, self._profile, default)
         stream = (
             attempt.stream or self._profile.unary_upstream is UnaryUpstream.STREAM or limit > _LARGEST_WHOLE
         )

@@ -37,6 +37,9 @@ _NO_PARAMETERS = msgspec.Raw(b'{"type":"object","properties":{}}')
 _OWN = frozenset({"model", "messages", "system", "stream", "max_tokens"})
 """The adapter's, whatever the call; no caller's option replaces them."""
 
+DEFAULT_LIMIT = 4096
+"""Where neither the call nor the configuration names one, in tokens."""
+
 
 def output_limit(call: Call, profile: Profile, default: int) -> int:
     """The limit, which the wire demands: the call's own, else the default, with room for an answer above the budget.

@@ -34,7 +34,8 @@ class Counters:
     def _map_usage(self) -> Usage:
         """The wire counts what was read from the cache and written to it apart from the other input."""
         told = self._told.get
-        read, written, fresh = told(_NAMES[1]), told(_NAMES[2]), told(_NAMES[0])
+        fresh, read = told("input_tokens"), told("cache_read_input_tokens")
+        written = told("cache_creation_input_tokens")
         inputs = None if fresh is None else fresh + (read or 0) + (written or 0)
         outputs, thinking = told("output_tokens"), told("thinking_tokens")
         return Usage(
