@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,9 @@ from aiohttp import web
 
 Object = dict[str, Any]
 _END = b""
+_SILENT = logging.getLogger("tests.fakes.api_server")
+"""What breaks here breaks on purpose, and the service's log is looked at for errors."""
+_SILENT.disabled = True
 _SLICES = "/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
 
 
@@ -124,7 +128,9 @@ class ApiServer:
         """Listen; on the port of before when there was one."""
         application = web.Application()
         application.router.add_get(_SLICES, self._answer)
-        self._runner = web.AppRunner(application, shutdown_timeout=0.1, handler_cancellation=True)
+        self._runner = web.AppRunner(
+            application, shutdown_timeout=0.1, handler_cancellation=True, logger=_SILENT
+        )
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self._ssl, reuse_address=True)
         await site.start()

@@ -269,6 +269,19 @@ async def test_silence_leads_to_a_new_list(server):
         await following.knows("10.0.0.2", "10.0.0.3")
 
 
+async def test_a_word_now_and_then_is_enough(server):
+    """Bookmarks keep a watch alive for as long as they come."""
+    async with Following(server) as following:
+        await following.watches()
+        for _ in range(4):
+            following.clock.advance(kubernetes.SILENT_S - 5)
+            heards = following.told.heards
+            server.bookmark()
+            await until("it is heard", lambda: following.told.heards > heards)  # noqa: B023
+        assert not following.told.faults
+        assert (len(server.watches), server.lists) == (1, 1)
+
+
 async def test_a_watch_that_brought_nothing_in_a_minute_is_not_believed(server):
     """It ends in good order, but without a bookmark: what it goes on from may be a version of the future."""
     server.put(slice_of("a", endpoint("10.0.0.1")))
@@ -363,7 +376,8 @@ async def test_what_is_not_understood_leads_to_a_new_list(server, line):
         await following.fails()
         assert following.told.now == ["10.0.0.1", "10.0.0.2"]
         assert following.told.faults[0].reason is Reason.UPSTREAM_BAD_RESPONSE
-        await following.again(lambda: server.lists == 2)
+        following.clock.advance(1)
+        await until("it lists anew", lambda: server.lists == 2)
         await following.watches()
 
 
