@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pointsman_server.catalog import RuntimeCatalog
 from pointsman_server.context import AuthMethod, Principal
 from pointsman_server.discovery.endpoints import Condition, Endpoint, endpoint_set, takers
+from pointsman_server.domain import Fallback
 from pointsman_server.errors import Reason
 from pointsman_server.routing.view import BackendState, ModelState
 from pointsman_server.runtime import Place
@@ -96,6 +97,20 @@ async def test_callers_choose_the_configured_backend():
     await rig.generate(deny_backends=("gpu",))
     assert rig.tried[-1] == "other"
     assert (await rig.failure(allow_backends=(name(1),))).reason is Reason.NO_ELIGIBLE_BACKEND
+
+
+async def test_a_fallback_names_a_backend_with_endpoints():
+    """Any of its endpoints serves, also where the model does not list the backend; while it has none, that is told."""
+    models = {"m": {"targets": [{"backend": "other"}]}}
+    rig = rig_of("other", models=models)
+    rig.upstreams["other"].scripts = [refused(UNAVAILABLE)]
+    rig.find(gpu=[at(1), at(2)])
+    fallback = {"fallbacks": (Fallback(backend="gpu"),), "deny_backends": ("other",)}
+    for _ in range(12):
+        await rig.generate(**fallback)
+    assert set(tried(rig)) == {1, 2}
+    rig.find(gpu=[])
+    assert (await rig.failure(**fallback)).reason is Reason.NO_HEALTHY_BACKEND
 
 
 async def test_a_draining_endpoint_takes_new_calls_only_in_need():

@@ -214,6 +214,34 @@ async def test_tls_through_a_proxy(authority: Authority, connect: Connect) -> No
         assert proxy.asked == [f"CONNECT localhost:{provider.port}"]
 
 
+@pytest.mark.parametrize("proxied", [False, True], ids=["direct", "through a proxy"])
+async def test_an_address_goes_by_its_authority(
+    authority: Authority, connect: Connect, proxied: bool
+) -> None:
+    """A server reached by its address is named, and verified, as the name that it goes by: Host, SNI, certificate."""
+    async with Provider(ssl_context=authority.server) as provider, ForwardProxy() as proxy:
+        url = f"https://127.0.0.1:{provider.port}/v1/chat"
+        options = {"ca_file": authority.file, "proxy_url": proxy.url if proxied else ""}
+        transport = connect(authority="localhost:8443", **options)
+        for _ in range(2):
+            assert await ask(transport, HTTPRequest("POST", url, {}, b"{}")) == (200, b"{}")
+        assert {request.headers["host"] for request in provider.requests} == {"localhost:8443"}
+        assert len(provider.connections) == 1
+        assert proxy.asked == ([f"CONNECT 127.0.0.1:{provider.port}"] if proxied else [])
+        with pytest.raises(ServiceError) as caught:
+            await ask(connect(authority="other.internal", **options), HTTPRequest("POST", url, {}, b"{}"))
+    assert caught.value.detail == "no TLS connection to the upstream"
+
+
+async def test_a_plain_proxy_is_told_the_address(provider: Provider, connect: Connect) -> None:
+    """It connects to the endpoint; the server behind it sees the name that the endpoint goes by."""
+    async with ForwardProxy() as proxy:
+        transport = connect(authority="gpu.internal", proxy_url=proxy.url)
+        assert await ask(transport, post(provider)) == (200, b"{}")
+        assert proxy.asked == [f"POST {provider.url}/v1/chat"]
+        assert provider.requests[0].headers["host"] == "gpu.internal"
+
+
 async def test_proxy_that_refuses(authority: Authority, connect: Connect) -> None:
     """A proxy's no is not the upstream's answer."""
     async with ForwardProxy(refuse=True) as proxy:
