@@ -4,7 +4,7 @@ import json
 
 from pointsman import tool_result, user
 from tests.fakes.eventstream import event
-from tests.fakes.replies import Reply, json_reply, sse_text, stream_reply
+from tests.fakes.replies import Reply, json_reply, stream_reply
 from tests.fakes.running_app import model_over
 from tests.system.asking import BOTH, ask
 
@@ -17,7 +17,7 @@ BLOCKS = [
     {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {"at": "it"}},
 ]
 MESSAGE = {
-    "type": "message", "id": "msg_1", "model": "m", "content": BLOCKS, "stop_reason": "tool_use",
+    "type": "message", "role": "assistant", "id": "msg_1", "model": "m", "content": BLOCKS, "stop_reason": "tool_use",
     "usage": {"input_tokens": 4, "cache_read_input_tokens": 6, "output_tokens": 5},
 }  # fmt: skip
 
@@ -37,7 +37,8 @@ def anthropic_stream():
         {"type": "message_delta", "delta": delta, "usage": {"output_tokens": 5}},
         {"type": "message_stop"},
     ]
-    return stream_reply(sse_text(*events, done=False))
+    # The official client reads no event without its name.
+    return stream_reply(*(f"event: {one['type']}\ndata: {json.dumps(one)}\n\n".encode() for one in events))
 
 
 async def went_on(client, *, stream):
@@ -96,7 +97,8 @@ def bedrock_stream():
 @BOTH
 async def test_bedrock(start, provider, stream):
     """Signed requests, binary streams, and thoughts that go back."""
-    whole = {"output": {"message": {"content": CONTENT}}, "stopReason": "tool_use", "usage": USAGE}
+    message = {"role": "assistant", "content": CONTENT}
+    whole = {"output": {"message": message}, "stopReason": "tool_use", "usage": USAGE}
     provider.script(bedrock_stream() if stream else json_reply(whole))
     names = {"access_key_id": {"env": "ID"}, "secret_access_key": {"env": "SECRET"}}
     credentials = {"type": "sigv4", "region": "us-east-1", **names}
