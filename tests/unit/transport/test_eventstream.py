@@ -103,7 +103,7 @@ def test_every_damaged_byte_is_seen(at: int) -> None:
 
 
 @given(data=st.binary(max_size=80))
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_noise_is_a_fault(data: bytes) -> None:
     """Nothing but our own error is raised, whatever the bytes, also where the checksums are right."""
     reasons = set()

@@ -294,14 +294,14 @@ async def test_what_came_while_nobody_took_it_comes_at_once(reach):
 async def test_what_nobody_takes_is_held_back(reach):
     """The inbox has a bound, and then flow control has the server wait; taken, all of it comes."""
     large = "x" * 200_000
-    async with OpenInferenceServer(pieces(*[large] * 40)) as server:
+    async with OpenInferenceServer(pieces(*[large] * 200)) as server:
         upstream = reach(server.url)
         async with asyncio.timeout(PATIENCE_S), upstream.open(attempt(stream=True)) as answer:
             await server.called(1)
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(server.calls[0].half_closed.wait(), 0.3)
             whole = folded([event async for batch in answer for event in batch])
-    assert len(text(whole)) == 40 * len(large)
+    assert len(text(whole)) == 200 * len(large)
 
 
 @pytest.mark.parametrize(
