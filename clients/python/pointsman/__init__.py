@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pointsman.channel import TlsConfig
     from pointsman.client import Batch, Client, Stream
     from pointsman.conversation import assistant, audio, developer, file, image, system, tool_result, user
+    from pointsman.embed import Embeddings, TokenCount
     from pointsman.errors import (
         Cancelled,
         Conflict,
@@ -59,6 +60,7 @@ __all__ = [
     "ContextLengthExceeded",
     "Cost",
     "DeadlineExceeded",
+    "Embeddings",
     "FieldViolation",
     "FinishReason",
     "Generation",
@@ -78,6 +80,7 @@ __all__ = [
     "StreamInterrupted",
     "StreamTruncated",
     "TlsConfig",
+    "TokenCount",
     "ToolCall",
     "Unauthenticated",
     "Unavailable",
@@ -111,6 +114,7 @@ _HOMES = {
         "tool_result",
         "user",
     ),
+    "pointsman.embed": ("Embeddings", "TokenCount"),
     "pointsman.stream": ("StreamEvent",),
     "pointsman.version": ("__version__",),
 }

@@ -16,6 +16,7 @@ from pointsman.call import INFERENCE, MODELS, Metadata, PreparedCall
 from pointsman.channel import Connection
 from pointsman.conversation import Input
 from pointsman.core import ClientCore, page_request, to_models, view
+from pointsman.embed import Embeddings, EmbedInput, EmbedParams, TokenCount, embed_request
 from pointsman.params import GenerateParams
 from pointsman.request import build_request
 from pointsman.stream import StreamBooks, StreamEvent
@@ -116,6 +117,54 @@ class AsyncClient(ClientCore[grpc.aio.Channel]):
             return call, _start(call, v1.InferenceServiceStub(self.channel).BatchGenerate, asked)
 
         return AsyncBatch(start)
+
+    async def embed(
+        self,
+        inputs: EmbedInput | Iterable[EmbedInput] = (),
+        *,
+        model: str = "",
+        request: v1.EmbedRequest | None = None,
+        timeout_s: float | None = None,
+        request_id: str = "",
+        metadata: Metadata = (),
+        **params: Unpack[EmbedParams],
+    ) -> Embeddings:
+        """The vectors of texts, pictures or tokens: one for each input, in their order."""
+        asked = embed_request(inputs, model=model, request=request, params=params)
+        call = self._caller.prepare(
+            INFERENCE,
+            "Embed",
+            model=asked.model,
+            timeout_s=timeout_s,
+            request_id=request_id,
+            metadata=metadata,
+        )
+        response = await _finish(call, v1.InferenceServiceStub(self.channel).Embed, asked)
+        return Embeddings(response, response.routing.request_id or call.request_id)
+
+    async def count_tokens(
+        self,
+        input: Input | None = None,  # noqa: A002 -- the word of the contract
+        *,
+        model: str = "",
+        request: v1.GenerateRequest | None = None,
+        timeout_s: float | None = None,
+        request_id: str = "",
+        metadata: Metadata = (),
+        **params: Unpack[GenerateParams],
+    ) -> TokenCount:
+        """How many tokens a question would take; it is not asked. The options are those of `generate`."""
+        asked = build_request(input, model=model, request=request, params=params)
+        call = self._caller.prepare(
+            INFERENCE,
+            "CountTokens",
+            model=asked.model,
+            timeout_s=timeout_s,
+            request_id=request_id,
+            metadata=metadata,
+        )
+        counting = v1.CountTokensRequest(request=asked)
+        return TokenCount(await _finish(call, v1.InferenceServiceStub(self.channel).CountTokens, counting))
 
     async def models(self, *, full: bool = False, timeout_s: float | None = None) -> list[Model]:
         """Every model that this caller may use; `full` tells capabilities, limits and prices too."""

@@ -54,10 +54,18 @@ def _built(said: Input | None, model: str, params: Mapping[str, Any]) -> v1.Gene
         fill(request, {"tool_choice": {"mode": choice} if isinstance(choice, str) else choice}, at="request")
     _set_format(request, given)
     fill(request, {name: given[name] for name in _DIRECT if name in given}, at="request")
-    for dialect, options in given.get("provider_options", {}).items():
+    add_provider_options(request, given.get("provider_options", {}))
+    return request
+
+
+def add_provider_options(
+    request: v1.GenerateRequest | v1.EmbedRequest,
+    given: Mapping[str, v1.ProviderOptions | Mapping[str, Any]],
+) -> None:
+    """Options in the providers' own words, by dialect."""
+    for dialect, options in given.items():
         made = _provider_options(options, f"provider_options[{dialect!r}]")
         request.provider_options[dialect].CopyFrom(made)
-    return request
 
 
 def _set_input(request: v1.GenerateRequest, said: Input | None, given: Mapping[str, Any]) -> None:
