@@ -216,7 +216,7 @@ def error_reasons() -> str:
 def _error_cells(reason: Reason, meaning: str) -> str:
     row = ROWS[reason]
     flags = (
-        ("BadRequest", row.bad_request),
+        ("BadRequest", row.bad_request or row.may_name_fields),
         ("RetryInfo", row.retry_info),
         ("QuotaFailure", row.quota),
         ("ResourceInfo", row.resource),

@@ -19,7 +19,7 @@ from pointsman_server.config.schema import Config
 from pointsman_server.errors import ServiceError
 from pointsman_server.launch import load_config, server_version
 from pointsman_server.server.compat import compatibility_findings
-from pointsman_server.upstreams.registry import PROVIDERS, backend_findings
+from pointsman_server.upstreams.registry import PROVIDERS, backend_findings, model_findings
 from pointsman_server.upstreams.translation.templates import template_fault
 
 
@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 check_backend=backend_findings,
                 check_template=template_fault,
                 check_compatibility=compatibility_findings,
+                check_model=model_findings,
                 out=sys.stdout,
             )
         case "new-key":

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pointsman_server.clock import Clock
 from pointsman_server.context import Principal
 from pointsman_server.discovery.endpoints import Condition, takers
+from pointsman_server.domain import Operation
 from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.routing.fleet import Block
 from pointsman_server.routing.plan import ModelView, TargetView
@@ -39,12 +40,13 @@ class RuntimeCatalog:
         self,
         runtime: Callable[[], Runtime],
         clock: Clock,
-        capabilities: Callable[[str], Mapping[str, frozenset[str]]],
+        capabilities: Callable[[str, Collection[Operation]], Mapping[str, frozenset[str]]],
     ) -> None:
         self._runtime = runtime
         self._clock = clock
         self._capabilities = capabilities
-        """Provider -> `capabilities`, `input_modalities`, `output_modalities`, in the contract's words."""
+        """Provider, and what the model may be asked for -> `capabilities`, `input_modalities` and
+        `output_modalities`, in the contract's words."""
 
     def models(self, principal: Principal) -> Sequence[ModelInfo]:
         """The models that this principal may use, by name."""
@@ -92,7 +94,7 @@ class RuntimeCatalog:
     def _info(self, runtime: Runtime, name: str) -> ModelInfo:
         model, view = runtime.config.models[name], _view(runtime, name)
         state, healthy = self._state(view)
-        offers = [self._capabilities(target.target.provider) for target in view.targets]
+        offers = [self._capabilities(target.target.provider, view.operations) for target in view.targets]
         return ModelInfo(
             name=name,
             display_name=model.display_name or name,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Protocol
+from typing import Generic, Protocol
+
+from typing_extensions import TypeVar
 
 from pointsman_server.deadline import Deadline
-from pointsman_server.domain import Call, Cost, Opened, Usage, Warning
+from pointsman_server.domain import AnyCall, Call, Cost, Opened, Usage, Warning
 from pointsman_server.errors import Reason, UpstreamFault
 from pointsman_server.values import value
 
@@ -104,11 +106,14 @@ class Target:
         return f"{self.backend}@{self.endpoint}" if self.endpoint else self.backend
 
 
+C_co = TypeVar("C_co", bound=AnyCall, default=Call, covariant=True)
+
+
 @value(frozen=True, slots=True)
-class Attempt:
+class Attempt(Generic[C_co]):
     """One try of a call at one target; the same call may be encoded again for the next."""
 
-    call: Call
+    call: C_co
     target: Target
     number: int
     """From 1."""

@@ -93,6 +93,17 @@ class ServiceError(Exception):
     resource: str = field(default="", kw_only=True)
     """The name that was not found, for ResourceInfo."""
 
+    def under(self, parent: str) -> ServiceError:
+        """The same fault of a message that stands inside another, whose field it is."""
+        first = self.fields[0].path if self.fields else ""
+        if first and self.detail.startswith(first):
+            self.detail = f"{parent}.{self.detail}"
+        self.fields = tuple(
+            FieldFault(f"{parent}.{fault.path}" if fault.path else parent, fault.description)
+            for fault in self.fields
+        )
+        return self
+
     def __str__(self) -> str:
         return f"{self.reason.value}: {self.detail}"
 

@@ -10,7 +10,7 @@ from pointsman_server.clock import Clock
 from pointsman_server.config.load import Loaded, load
 from pointsman_server.server.compat import compatibility_findings
 from pointsman_server.telemetry.otel import OtelTelemetry, build_telemetry
-from pointsman_server.upstreams.registry import PROVIDERS, backend_findings
+from pointsman_server.upstreams.registry import PROVIDERS, backend_findings, model_findings
 from pointsman_server.upstreams.translation.templates import template_fault
 
 ABANDON_S = 1.0
@@ -26,6 +26,7 @@ def load_config(path: str | None, environment: Mapping[str, str]) -> Loaded:
         check_backend=backend_findings,
         check_template=template_fault,
         check_compatibility=compatibility_findings,
+        check_model=model_findings,
     )
 
 

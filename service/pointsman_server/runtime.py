@@ -23,7 +23,7 @@ from pointsman_server.discovery.endpoints import Endpoint, EndpointSet, takers
 from pointsman_server.dispatch.budget import BudgetRules
 from pointsman_server.dispatch.contract import AttemptTimeouts
 from pointsman_server.dispatch.retry import RetryRules
-from pointsman_server.domain import Prices
+from pointsman_server.domain import Operation, Prices
 from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.routing.breaker import EjectionRules
 from pointsman_server.routing.fleet import BackendBook, Fleet, Identity
@@ -122,7 +122,8 @@ class Runtime:
             targets = tuple(
                 view for target in model.targets for view in self._spread(self._view(name, model, target))
             )
-            self._models[name] = ModelView(name, model.policy.value, targets, model.fallbacks)
+            operations = frozenset(Operation(operation.value) for operation in model.operations)
+            self._models[name] = ModelView(name, model.policy.value, targets, model.fallbacks, operations)
             self._names.update(dict.fromkeys((name, *model.aliases), name))
         retry, ejection = config.retry, config.ejection
         self.retry = RetryRules(

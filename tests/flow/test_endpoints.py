@@ -272,7 +272,7 @@ ANYBODY = Principal("p", AuthMethod.NONE)
 
 
 def catalog(rig: Rig) -> RuntimeCatalog:
-    return RuntimeCatalog(lambda: rig.runtime, rig.clock, lambda provider: OFFER)
+    return RuntimeCatalog(lambda: rig.runtime, rig.clock, lambda *_: OFFER)
 
 
 async def test_operators_see_every_endpoint():

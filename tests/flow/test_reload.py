@@ -149,7 +149,7 @@ def catalog(rig):
         "input_modalities": frozenset({"TEXT"}),
         "output_modalities": frozenset(),
     }
-    return RuntimeCatalog(lambda: rig.runtime, rig.clock, lambda provider: offer)
+    return RuntimeCatalog(lambda: rig.runtime, rig.clock, lambda provider, operations: offer)
 
 
 ANYBODY = Principal("p", AuthMethod.NONE)

@@ -7,7 +7,6 @@ import pytest
 from pointsman import v1 as pb
 from pointsman_server.context import AttemptRecord
 from pointsman_server.domain import Usage
-from pointsman_server.errors import Reason
 from tests.fakes.catalog import FakeCatalog, model
 from tests.fakes.dispatch import HELLO, OPENED, REPORT, STOPPED, TARGET, USED, FakeDispatch, text
 from tests.rpc.harness import PROMPT, refusal
@@ -76,19 +75,6 @@ async def test_caller_fixes_the_merge_window(serve):
     request.stream_options.coalesce.nanos = 1_000_000
     assert len([frame async for frame in (await serving.inference()).StreamGenerate(request)]) == 3
     assert dispatch.dispatched[0].pauses == 2
-
-
-@pytest.mark.parametrize("method", ["CountTokens", "Embed"])
-async def test_missing_rpcs_say_so(serving, method):
-    """An RPC that is not there yet is UNIMPLEMENTED with our details, not a traceback."""
-    stub = await serving.inference()
-    kinds = {
-        "CountTokens": pb.CountTokensRequest,
-        "Embed": pb.EmbedRequest,
-    }
-    refused = await refusal(getattr(stub, method)(kinds[method]()))
-    assert refused.info.reason == "NOT_IMPLEMENTED"
-    assert serving.telemetry.calls[0].reason is Reason.NOT_IMPLEMENTED
 
 
 async def test_usage_of_the_report_when_the_answer_has_none(serve):

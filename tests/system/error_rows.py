@@ -116,7 +116,7 @@ ROWS: Mapping[str, Row] = {
         C.UNAVAILABLE, hang_before_headers(), settings={"server": {"drain": {"grace_s": 0.1}}}, extras=WAIT,
         retryable=True, pushback="1000", situation="stop", attempts=1,
     ),
-    "NOT_IMPLEMENTED": Row(C.UNIMPLEMENTED, situation="embed", unary_only=True),
+    "NOT_IMPLEMENTED": Row(C.UNIMPLEMENTED, situation="explain", unary_only=True),
     "NO_HEALTHY_BACKEND": Row(
         C.UNAVAILABLE, chat.error_reply(429, headers=RETRY_AFTER), extras=WAIT, retryable=True, pushback="wait",
         situation="asked before",

@@ -90,8 +90,8 @@ async def _stop_after_request(app, provider):
 
 
 async def failed(row, app, client, *, stream):
-    if row.situation == "embed":
-        told = await refusal((await app.inference()).Embed(pb.EmbedRequest(model="chat")))
+    if row.situation == "explain":
+        told = await refusal((await app.admin()).ExplainRoute(pb.ExplainRouteRequest()))
         return None, told
     end = await failure(client, row.text, **{"stream": stream, "timeout_s": 5, **row.params})
     return end.error, end.told

@@ -120,7 +120,7 @@ def check_part(path: str, part: Part, faults: Faults) -> None:
         case ToolResult():
             _check_tool_result(f"{path}.tool_result", part.content, faults)
         case Media():
-            _check_media(f"{path}.{part.content.kind.value}", part.content, faults)
+            check_media(f"{path}.{part.content.kind.value}", part.content, faults)
         case ProviderPart():
             if not _DIALECT.match(part.content.dialect):
                 faults.add(f"{path}.provider_part.dialect", "must be the name of a dialect, as openai")
@@ -150,7 +150,8 @@ def _check_tool_result(path: str, result: ToolResult, faults: Faults) -> None:
             faults.add(here, "a tool result holds text and media only")
 
 
-def _check_media(path: str, media: Media, faults: Faults) -> None:
+def check_media(path: str, media: Media, faults: Faults) -> None:
+    """An image, sound or file."""
     if bool(media.url) == bool(media.data):
         faults.add(path, "needs exactly one of url and data, not empty")
     elif media.url and not _URL.match(media.url):

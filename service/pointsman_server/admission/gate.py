@@ -6,15 +6,18 @@ import dataclasses
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar, assert_never
 
+from pointsman_server.admission.embedding import check_embed
 from pointsman_server.admission.fitting import Summaries, fitted
 from pointsman_server.admission.validate import Limits, check_call, with_defaults
 from pointsman_server.clock import Clock
 from pointsman_server.config.schema import Config, Model
 from pointsman_server.context import CallContext
-from pointsman_server.domain import Call, Conversation
+from pointsman_server.domain import Call, Conversation, CountCall, EmbedCall, RoutingOptions
 from pointsman_server.errors import FieldFault, Reason, ServiceError
+
+C = TypeVar("C", Call, EmbedCall, CountCall)
 
 SHED_RETRY_AFTER_S = 1.0
 """How long a refused caller is told to stay away; another replica may serve it at once."""
@@ -75,11 +78,11 @@ class Gate:
         """Refuse every new call with SHUTTING_DOWN from now on; those inside go on."""
         self._draining = True
 
-    def enter(self, call: Call, context: CallContext) -> AbstractAsyncContextManager[Call]:
+    def enter(self, call: C, context: CallContext) -> AbstractAsyncContextManager[C]:
         """Check the call, take a place; yields the call as it is to be served. Raises ServiceError on entry."""
         return _Entry(self, call, context)
 
-    def admit(self, call: Call, context: CallContext) -> Call:
+    def admit(self, call: C, context: CallContext) -> C:
         """The checks alone, the cheapest refusal first."""
         self._check_place()
         if context.deadline.expired(self._clock.now()):
@@ -88,18 +91,28 @@ class Gate:
         name, model = _resolve(models, call.model)
         if not context.principal.may_use(name):
             raise ServiceError(Reason.MODEL_NOT_ALLOWED, f"this caller may not use model {name!r}")
-        check_call(call, model.bounds, models.limits)
-        call = with_defaults(call, model.defaults)
-        if call.routing.fallbacks:
-            call = _with_known_fallbacks(call, models, context)
-        return call if call.model == name else dataclasses.replace(call, model=name)
+        match call:
+            case Call():
+                return _admitted(call, name, model, models, context)
+            case CountCall(asked):
+                try:
+                    return CountCall(_admitted(asked, name, model, models, context))
+                except ServiceError as error:
+                    raise error.under("request") from error.__cause__
+            case EmbedCall():
+                check_embed(call, models.limits)
+                return _resolved(call, name, models, context)
+            case _:
+                assert_never(call)
 
-    async def fit(self, call: Call, context: CallContext) -> Call:
-        """An admitted call with a conversation that fits its model's window, where it has one."""
-        settings = self._models().resolve(call.model)[1].context
-        if settings is None or not isinstance(call.input, Conversation):
-            return call
-        return await fitted(call, settings, self._summaries, context)
+    async def fit(self, call: C, context: CallContext) -> C:
+        """An admitted question with a conversation that fits its model's window, where it has one."""
+        match call:
+            case Call(input=Conversation()):
+                settings = self._models().resolve(call.model)[1].context
+                return call if settings is None else await fitted(call, settings, self._summaries, context)
+            case _:
+                return call
 
     def _check_place(self) -> None:
         if self._draining:
@@ -120,17 +133,17 @@ class Gate:
         self._in_flight -= 1
 
 
-class _Entry:
+class _Entry(Generic[C]):
     """One passage; a class, since a generator would cost more than the checks."""
 
     __slots__ = ("_call", "_context", "_gate")
 
-    def __init__(self, gate: Gate, call: Call, context: CallContext) -> None:
+    def __init__(self, gate: Gate, call: C, context: CallContext) -> None:
         self._gate = gate
-        self._call = call
+        self._call: C = call
         self._context = context
 
-    async def __aenter__(self) -> Call:
+    async def __aenter__(self) -> C:
         gate = self._gate
         call = gate.admit(self._call, self._context)
         gate.take()
@@ -153,10 +166,25 @@ def _resolve(models: Models, name: str) -> tuple[str, Model]:
     return models.resolve(name)
 
 
-def _with_known_fallbacks(call: Call, models: Models, context: CallContext) -> Call:
+def _admitted(call: Call, name: str, model: Model, models: Models, context: CallContext) -> Call:
+    check_call(call, model.bounds, models.limits)
+    return _resolved(with_defaults(call, model.defaults), name, models, context)
+
+
+R = TypeVar("R", Call, EmbedCall)
+
+
+def _resolved(call: R, name: str, models: Models, context: CallContext) -> R:
+    """The call with the models' own names."""
+    if call.routing.fallbacks:
+        call = dataclasses.replace(call, routing=_with_known_fallbacks(call.routing, models, context))
+    return call if call.model == name else dataclasses.replace(call, model=name)
+
+
+def _with_known_fallbacks(routing: RoutingOptions, models: Models, context: CallContext) -> RoutingOptions:
     """The caller's fallbacks by the models' own names; none may lead to what the caller may not ask for."""
     fallbacks = []
-    for position, asked in enumerate(call.routing.fallbacks):
+    for position, asked in enumerate(routing.fallbacks):
         fallback = asked
         if asked.model:
             name = _fallback_name(models, fallback.model, f"routing.fallbacks[{position}].model")
@@ -164,7 +192,7 @@ def _with_known_fallbacks(call: Call, models: Models, context: CallContext) -> C
                 raise ServiceError(Reason.MODEL_NOT_ALLOWED, f"this caller may not use model {name!r}")
             fallback = dataclasses.replace(fallback, model=name)
         fallbacks.append(fallback)
-    return dataclasses.replace(call, routing=dataclasses.replace(call.routing, fallbacks=tuple(fallbacks)))
+    return dataclasses.replace(routing, fallbacks=tuple(fallbacks))
 
 
 def _fallback_name(models: Models, name: str, path: str) -> str:

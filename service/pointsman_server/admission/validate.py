@@ -13,11 +13,14 @@ from pointsman_server.admission.content import check_format, check_input, check_
 from pointsman_server.admission.faults import NAME, Enough, Faults
 from pointsman_server.config.schema import Bounds, Defaults, Policy
 from pointsman_server.domain import (
+    AnyCall,
+    CacheControl,
     CacheMode,
     Call,
     Generation,
     Objective,
     OnInterrupt,
+    ProviderOptions,
     RoutingOptions,
     Warning,
 )
@@ -64,7 +67,7 @@ def check_call(call: Call, bounds: Bounds, limits: Limits) -> None:
         if call.tools or call.tool_choice is not None:
             check_tools(call, faults)
         check_format(call, faults)
-        _check_routing(call.routing, limits, faults)
+        check_routing(call.routing, limits, faults)
         _check_rest(call, faults)
     except Enough:
         pass
@@ -108,7 +111,8 @@ def _check_biases(biases: Mapping[int, float], faults: Faults) -> None:
         faults.number(f"generation.logit_bias[{token}]", bias, -100, 100)
 
 
-def _check_routing(routing: RoutingOptions, limits: Limits, faults: Faults) -> None:
+def check_routing(routing: RoutingOptions, limits: Limits, faults: Faults) -> None:
+    """The caller's say in routing."""
     if routing.policy and routing.policy not in _POLICIES:
         faults.add("routing.policy", f"must be one of {', '.join(sorted(_POLICIES))}")
     faults.number("routing.priority", routing.priority, -MAX_PRIORITY, MAX_PRIORITY)
@@ -151,21 +155,27 @@ def _check_rest(call: Call, faults: Faults) -> None:
     faults.number("stream_options.coalesce", call.stream_options.coalesce_s, 0, MAX_COALESCE_S)
     faults.length("end_user_id", call.end_user_id, MAX_TEXT_ID)
     if call.labels:
-        _check_labels("labels", call.labels, faults)
+        check_labels("labels", call.labels, faults)
     if call.provider_metadata:
-        _check_labels("provider_metadata", call.provider_metadata, faults)
+        check_labels("provider_metadata", call.provider_metadata, faults)
     if call.provider_options:
-        _check_provider_options(call, faults)
+        check_provider_options(call.provider_options, faults)
     if call.idempotency_key:
         faults.unsupported("idempotency_key", "is not there yet")
     if call.cache is not None:
-        faults.above_zero("cache.ttl", call.cache.ttl_s)
-        faults.length("cache.namespace", call.cache.namespace, MAX_TEXT_ID)
-        if call.cache.prefix_cache_salt:
-            faults.unsupported("cache.prefix_cache_salt", "is not there yet")
+        check_cache(call.cache, faults)
 
 
-def _check_labels(path: str, labels: Mapping[str, str], faults: Faults) -> None:
+def check_cache(cache: CacheControl, faults: Faults) -> None:
+    """The caller's say in caching."""
+    faults.above_zero("cache.ttl", cache.ttl_s)
+    faults.length("cache.namespace", cache.namespace, MAX_TEXT_ID)
+    if cache.prefix_cache_salt:
+        faults.unsupported("cache.prefix_cache_salt", "is not there yet")
+
+
+def check_labels(path: str, labels: Mapping[str, str], faults: Faults) -> None:
+    """The caller's own words about a call."""
     faults.count(path, len(labels), MAX_LABELS)
     for key, value in labels.items():
         if not 0 < len(key) <= MAX_LABEL_KEY or not key.isprintable():
@@ -174,9 +184,10 @@ def _check_labels(path: str, labels: Mapping[str, str], faults: Faults) -> None:
             faults.add(f"{path}[{key}]", f"must have at most {MAX_LABEL_VALUE} characters")
 
 
-def _check_provider_options(call: Call, faults: Faults) -> None:
-    faults.count("provider_options", len(call.provider_options), MAX_LABELS)
-    for dialect, options in call.provider_options.items():
+def check_provider_options(all_options: Mapping[str, ProviderOptions], faults: Faults) -> None:
+    """Options in providers' own words."""
+    faults.count("provider_options", len(all_options), MAX_LABELS)
+    for dialect, options in all_options.items():
         if not _DIALECT.match(dialect):
             faults.add("provider_options", "every key must be the name of a dialect, as openai")
             continue
@@ -201,7 +212,7 @@ def _check_body(path: str, text: str, faults: Faults) -> None:
         faults.json_object(path, text)
 
 
-def inactive(call: Call) -> tuple[Warning, ...]:
+def inactive(call: AnyCall) -> tuple[Warning, ...]:
     """The hints of a call whose feature is not there yet; the call is served without them."""
     hints = []
     if call.routing.objective not in (None, Objective.BALANCED):

@@ -20,7 +20,7 @@ from pointsman_server.config.document import MAX_FILE_BYTES, Document, Value, pa
 from pointsman_server.config.faults import ConfigError, ConfigFault, Path, dotted
 from pointsman_server.config.messages import faults_of
 from pointsman_server.config.prices import PriceTable, load_prices, shipped_prices
-from pointsman_server.config.rules import CheckBackend, findings
+from pointsman_server.config.rules import CheckBackend, CheckModel, findings, no_model_findings
 from pointsman_server.config.schema import ApiKey, CompatibleService, Config
 from pointsman_server.config.secrets import Secret, SecretMissing, Secrets, read, references
 from pointsman_server.config.templates import CheckTemplate, Templates, read_templates, templates_of
@@ -69,6 +69,7 @@ def load(
     check_backend: CheckBackend,
     check_template: CheckTemplate,
     check_compatibility: CheckCompatibility = lambda _: (),
+    check_model: CheckModel = no_model_findings,
 ) -> Loaded:
     """The configuration of a file, of POINTSMAN_CONFIG, or the embedded one. Raises ConfigError with all faults."""
     name = str(path) if path is not None else environment.get(ENV_CONFIG, "")
@@ -85,7 +86,7 @@ def load(
         faults += [
             ConfigFault(dotted(where), document.line(where), text)
             for where, text in [
-                *findings(config, known_providers, check_backend),
+                *findings(config, known_providers, check_backend, check_model),
                 *unusable,
                 *check_compatibility(config.compatibility),
             ]
@@ -247,6 +248,7 @@ def check_config(
     check_backend: CheckBackend,
     check_template: CheckTemplate,
     check_compatibility: CheckCompatibility = lambda _: (),
+    check_model: CheckModel = no_model_findings,
     out: TextIO | None = None,
 ) -> int:
     """Check one file and list every fault as `file:line: path: message`; 0 when there is none, else 1."""
@@ -259,6 +261,7 @@ def check_config(
             check_backend=check_backend,
             check_template=check_template,
             check_compatibility=check_compatibility,
+            check_model=check_model,
         )
     except ConfigError as error:
         for line in listing(str(path), error):

@@ -5,18 +5,20 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import ipaddress
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path as FilePath
 
 from pointsman_server.config.discovery import discovery_findings
 from pointsman_server.config.faults import Path
-from pointsman_server.config.schema import AuthMode, Backend, Config
+from pointsman_server.config.schema import AuthMode, Backend, Config, Model
 from pointsman_server.config.share import too_small
 from pointsman_server.domain import Generation, ReasoningConfig
 
 Finding = tuple[Path, str]
 CheckBackend = Callable[[Backend], Iterable[tuple[str, str]]]
 """A backend of a known provider -> keys that are at fault there, and why."""
+CheckModel = Callable[[Model, Mapping[str, Backend]], Iterable[tuple[str, str]]]
+"""A model on backends that are there -> keys that are at fault there, and why."""
 
 DROPPABLE = frozenset(
     [f"generation.{field.name}" for field in dataclasses.fields(Generation)]
@@ -29,6 +31,9 @@ DROPPABLE = frozenset(
         "tool_choice.allowed_tools",
         "tool_choice.parallel_calls",
         "output_format",
+        "dimensions",
+        "task",
+        "truncate",
         "end_user_id",
         "provider_metadata",
         "routing.priority",
@@ -47,7 +52,7 @@ OWN_HEADERS = frozenset(
 
 
 def findings(
-    config: Config, known_providers: Collection[str], check_backend: CheckBackend
+    config: Config, known_providers: Collection[str], check_backend: CheckBackend, check_model: CheckModel
 ) -> Iterator[Finding]:
     """Everything that is wrong between keys."""
     yield from _server(config)
@@ -59,8 +64,13 @@ def findings(
     yield from _backends(config, known_providers, check_backend)
     yield from discovery_findings(config)
     yield from _kubernetes(config)
-    yield from _models(config)
+    yield from _models(config, known_providers, check_model)
     yield from _names(config)
+
+
+def no_model_findings(_model: Model, _backends: Mapping[str, Backend]) -> Iterable[tuple[str, str]]:
+    """Where nothing is known of what providers can do."""
+    return ()
 
 
 def is_loopback(listen: str) -> bool:
@@ -196,7 +206,7 @@ def _kubernetes(config: Config) -> Iterator[Finding]:
         yield from _readable(("kubernetes", name), getattr(config.kubernetes, name))
 
 
-def _models(config: Config) -> Iterator[Finding]:
+def _models(config: Config, known_providers: Collection[str], check_model: CheckModel) -> Iterator[Finding]:
     if "models" not in config.model_fields_set and "backends" in config.model_fields_set:
         yield ("models",), "this key is required when backends are written"
         return
@@ -215,6 +225,9 @@ def _models(config: Config) -> Iterator[Finding]:
                 yield (*here, "fallbacks", position), "a model cannot fall back to itself"
             elif fallback not in config.models:
                 yield (*here, "fallbacks", position), _no_such("model", fallback, config.models)
+        targets = [config.backends.get(target.backend) for target in model.targets]
+        if all(backend is not None and backend.provider in known_providers for backend in targets):
+            yield from (((*here, key), text) for key, text in check_model(model, config.backends))
         yield from _summary(config, name)
         yield from _bounds(config, name)
 

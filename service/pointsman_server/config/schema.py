@@ -519,6 +519,8 @@ class Simulator(Section):
     """Pace after that; 0 sends all at once."""
     output_tokens: int = Field(default=16, ge=0, le=1_000_000)
     """Tokens of an answer, unless the call bounds it lower."""
+    dimensions: int = Field(default=8, ge=1, le=16_384)
+    """Length of its vectors, unless the call names another."""
     script: tuple[str, ...] = Field(default=(), max_length=1000, strict=False)
     """What successive calls do, round and round: `ok`, an error reason as `UPSTREAM_OVERLOADED`, `hang`, or `break:N`
     (break off after N tokens)."""
@@ -594,6 +596,16 @@ class Grpc(Section):
     """The largest request that is sent; the largest answer is max_body_bytes."""
 
 
+class Embedding(Section):
+    """How inputs of an Embed are sent to a backend."""
+
+    max_inputs: int | None = Field(default=None, ge=1, le=10_000)
+    """The most inputs of one request, where the server takes fewer or more than its provider usually does. An Embed
+    with more is sent in several requests."""
+    requests_at_once: int = Field(default=4, ge=1, le=64)
+    """Requests of one Embed under way at once; together they take one place of max_concurrency."""
+
+
 class Backend(Section):
     """A place that runs models."""
 
@@ -639,6 +651,8 @@ class Backend(Section):
     warned."""
     dashscope: DashScope = DashScope()
     """Only for the provider dashscope."""
+    embedding: Embedding = Embedding()
+    """How inputs of an Embed are sent."""
     simulator: Simulator = Simulator()
     """Only for the provider simulator."""
     open_inference: OpenInference = OpenInference()
@@ -801,11 +815,22 @@ class ContextWindow(Section):
         return self
 
 
+class Operation(enum.StrEnum):
+    """What a model may be asked for."""
+
+    GENERATE = "generate"
+    EMBED = "embed"
+
+
 class Model(Section):
     """A name that callers ask for."""
 
     targets: tuple[Target, ...] = Field(min_length=1, max_length=256, strict=False)
     """Where it is served, in order."""
+    operations: tuple[Annotated[Operation, Field(strict=False)], ...] = Field(
+        default=(Operation.GENERATE,), min_length=1, max_length=2, strict=False
+    )
+    """What it may be asked for: `generate`, `embed`, or both. Counting tokens is always allowed."""
     aliases: tuple[Name, ...] = Field(default=(), max_length=64, strict=False)
     """Other names for it."""
     policy: Policy = Field(default=Policy.LEAST_OUTSTANDING, strict=False)

@@ -6,6 +6,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
+from typing import Generic
+
+from typing_extensions import TypeVar
 
 from pointsman_server.clock import Clock, Watchdog
 from pointsman_server.context import Attempt, AttemptRecord, CallContext
@@ -13,12 +16,16 @@ from pointsman_server.dispatch.contract import Snapshot
 from pointsman_server.dispatch.patience import Patience
 from pointsman_server.dispatch.places import Places
 from pointsman_server.dispatch.trial import Trial
-from pointsman_server.domain import Answer, Call, Event, Warning
+from pointsman_server.domain import Answer, AnyCall, Call, Event, Operation, Warning
 from pointsman_server.domain.fold import Fold
 from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.routing.load import estimated_tokens
 from pointsman_server.routing.plan import Candidate
 from pointsman_server.telemetry.facade import Telemetry
+from pointsman_server.upstreams.contract import Asker, Upstream
+
+C = TypeVar("C", bound=AnyCall, default=Call)
+R = TypeVar("R")
 
 _NEVER = float("inf")
 
@@ -32,14 +39,14 @@ class Shared:
     places: Places
     rng: Random
     turn: Callable[[str], int]
-    notes: Callable[[Call], tuple[Warning, ...]]
+    notes: Callable[[AnyCall], tuple[Warning, ...]]
 
 
-class Attempts:
+class Attempts(Generic[C]):
     """Makes the attempts of one call."""
 
     def __init__(
-        self, shared: Shared, snapshot: Snapshot, call: Call, context: CallContext, *, dog: Watchdog
+        self, shared: Shared, snapshot: Snapshot, call: C, context: CallContext, *, dog: Watchdog
     ) -> None:
         self._shared = shared
         self._clock = shared.clock
@@ -50,12 +57,12 @@ class Attempts:
         self._dog = dog
         self._tokens = 0
         self.records: list[AttemptRecord] = []
-        self.last: Trial | None = None
+        self.last: Trial[C] | None = None
         """The attempt that runs, or the last one."""
         self.late = False
         """Whether the call's deadline struck while its consumer was at work."""
 
-    def begin(self, candidate: Candidate, number: int) -> Trial:
+    def begin(self, candidate: Candidate, number: int) -> Trial[C]:
         """Open the books for an attempt at a place that was taken."""
         book = candidate.view.book
         try:
@@ -69,7 +76,7 @@ class Attempts:
         self._dog.at = trial.patience.before_content
         return trial
 
-    def _trial(self, candidate: Candidate, number: int) -> Trial:
+    def _trial(self, candidate: Candidate, number: int) -> Trial[C]:
         now, context, target = self._clock.now(), self._context, candidate.view.target
         handle = self._snapshot.handle(target)
         attempt = Attempt(
@@ -85,11 +92,29 @@ class Attempts:
             attempt = replace(attempt, trace_headers=span.headers())
         patience = Patience(
             handle.timeouts, now, deadline_at=self._deadline_at,
-            streams=handle.upstream.streams(stream=context.stream), asked_s=self._call.routing.first_token_timeout_s,
+            streams=self._streams(handle.upstream), asked_s=self._call.routing.first_token_timeout_s,
         )  # fmt: skip
         return Trial(candidate, attempt, handle.upstream, patience, span, started_at=now)
 
-    async def whole(self, trial: Trial) -> Answer:
+    def _streams(self, upstream: Upstream) -> bool:
+        """Whether the attempt's answer comes in pieces."""
+        generates = self._call.operation is Operation.GENERATE
+        return generates and upstream.streams(stream=self._context.stream)
+
+    async def reply(self, trial: Trial[C], asker: Asker[C, R]) -> R:
+        """What one attempt is answered with, where that is one document; ends its books. Raises as `batches` does."""
+        try:
+            reply = await asker.ask(trial.attempt)
+            trial.heard(reply)
+        except BaseException as raised:
+            failure = self._judge(trial, raised)
+            if failure is raised:
+                raise
+            raise failure from raised
+        self._close(trial, None, None)
+        return reply.value
+
+    async def whole(self: Attempts[Call], trial: Trial[Call]) -> Answer:
         """The whole answer of one attempt; ends its books. Raises as `batches` does, and costs a unary call less."""
         dog, clock, fold = self._dog, self._clock, Fold()
         try:
@@ -110,7 +135,7 @@ class Attempts:
         self._close(trial, None, None)
         return fold.answer()
 
-    async def batches(self, trial: Trial) -> AsyncGenerator[Sequence[Event], None]:
+    async def batches(self: Attempts[Call], trial: Trial[Call]) -> AsyncGenerator[Sequence[Event], None]:
         """The batches of one attempt that hold anything; ends its books.
 
         Raises ServiceError; UPSTREAM_TIMEOUT when one of its own timeouts passed. While the consumer is at work only
@@ -134,7 +159,7 @@ class Attempts:
             raise failure from raised
         self._close(trial, None, None)
 
-    def _judge(self, trial: Trial, raised: BaseException) -> BaseException:
+    def _judge(self, trial: Trial[C], raised: BaseException) -> BaseException:
         """What an attempt's end by an exception means; closes its books."""
         if isinstance(raised, GeneratorExit):  # The consumer left, of itself or because the deadline struck.
             self._close(trial, None, Reason.DEADLINE_EXCEEDED if self.late else Reason.CANCELLED)
@@ -148,7 +173,7 @@ class Attempts:
             self._close(trial, None, Reason.CANCELLED if cancelled else Reason.INTERNAL)
         return raised
 
-    def _close(self, trial: Trial, error: ServiceError | None, reason: Reason | None) -> None:
+    def _close(self, trial: Trial[C], error: ServiceError | None, reason: Reason | None) -> None:
         """Close the books; every attempt comes here exactly once."""
         now, shared = self._clock.now(), self._shared
         self._dog.at = self._deadline_at if reason is not Reason.DEADLINE_EXCEEDED else _NEVER

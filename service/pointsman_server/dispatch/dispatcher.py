@@ -1,4 +1,4 @@
-"""The way from an admitted call to an answer: makes one Run per call, and keeps what runs share."""
+"""The way from an admitted call to an answer: makes one run per call, and keeps what runs share."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from pointsman_server.context import CallContext
 from pointsman_server.dispatch.attempts import Shared
 from pointsman_server.dispatch.budget import RetryBudget
 from pointsman_server.dispatch.contract import Snapshot
+from pointsman_server.dispatch.generation import GenerationRun
+from pointsman_server.dispatch.inquiry import CountingRun, EmbeddingRun
 from pointsman_server.dispatch.places import Places
-from pointsman_server.dispatch.run import Run
-from pointsman_server.domain import Call, Warning
+from pointsman_server.domain import AnyCall, Call, CountCall, EmbedCall, Warning
 from pointsman_server.telemetry.facade import Telemetry
 
 
@@ -21,16 +22,23 @@ class Dispatcher:
 
     def __init__(
         self, snapshot: Callable[[], Snapshot], *, clock: Clock, telemetry: Telemetry, places: Places, rng: Random,
-        turn: Callable[[str], int], notes: Callable[[Call], tuple[Warning, ...]] = lambda _: (),
+        turn: Callable[[str], int], notes: Callable[[AnyCall], tuple[Warning, ...]] = lambda _: (),
     ) -> None:  # fmt: skip
         self._snapshot = snapshot
         self._shared = Shared(clock, telemetry, places, rng, turn, notes)
         self._budgets: dict[str, RetryBudget] = {}
 
-    def open(self, call: Call, context: CallContext) -> Run:
+    def open(self, call: Call, context: CallContext) -> GenerationRun:
         """A run of this call; enter it to plan, then consume it once."""
-        snapshot = self._snapshot()
-        return Run(self._shared, snapshot, call, context, budget=self._budget)
+        return GenerationRun(self._shared, self._snapshot(), call, context, budget=self._budget)
+
+    def embed(self, call: EmbedCall, context: CallContext) -> EmbeddingRun:
+        """As `open`, for vectors."""
+        return EmbeddingRun(self._shared, self._snapshot(), call, context, budget=self._budget)
+
+    def count_tokens(self, call: CountCall, context: CallContext) -> CountingRun:
+        """As `open`, for a count."""
+        return CountingRun(self._shared, self._snapshot(), call, context, budget=self._budget)
 
     def _budget(self, model: str, snapshot: Snapshot) -> RetryBudget:
         """The retry budget of a model; a new one when its rules changed."""

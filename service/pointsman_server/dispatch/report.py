@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from pointsman_server.context import CallContext, RoutingReport
 from pointsman_server.dispatch.attempts import Attempts
 from pointsman_server.dispatch.pricing import cost_of
 from pointsman_server.dispatch.trial import Trial
-from pointsman_server.domain import Call, Warning
+from pointsman_server.domain import AnyCall, Warning
 from pointsman_server.routing.plan import Plan
+
+C = TypeVar("C", bound=AnyCall)
 
 
 def report_of(
-    call: Call, context: CallContext, plan: Plan | None, attempts: Attempts, *,
+    call: AnyCall, context: CallContext, plan: Plan | None, attempts: Attempts[C], *,
     queue_s: float, now: float, notes: tuple[Warning, ...],
 ) -> RoutingReport:  # fmt: skip
     """The report of a call; without a plan it was refused before one was made.
@@ -37,7 +41,7 @@ def report_of(
     )
 
 
-def _decision(plan: Plan | None, trial: Trial | None) -> str:
+def _decision(plan: Plan | None, trial: Trial[C] | None) -> str:
     if plan is None:
         return ""
     return plan.reason if trial is None else f"{plan.reason}; {trial.candidate.reason}"

@@ -1,4 +1,4 @@
-"""Walks one plan, in the caller's own task; no second task, no queue.
+"""Walks one plan, in the caller's own task, whatever the call is for; no second task, no queue.
 
 Of a Run's exits only the waits are asynchronous: everything that it owns is freed without awaiting, since a caller
 that leaves in the middle of a blocked write leaves no chance to.
@@ -7,23 +7,23 @@ that leaves in the middle of a blocked write leaves no chance to.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import TypeVar
+from typing import Generic, Self
+
+from typing_extensions import TypeVar
 
 from pointsman_server.clock import Watchdog
 from pointsman_server.context import CallContext, RoutingReport
 from pointsman_server.dispatch.attempts import Attempts, Shared
 from pointsman_server.dispatch.budget import RetryBudget
-from pointsman_server.dispatch.commit import Preface
 from pointsman_server.dispatch.contract import Snapshot
 from pointsman_server.dispatch.patience import deadline_exceeded
 from pointsman_server.dispatch.report import report_of
 from pointsman_server.dispatch.retry import Step, Walk
 from pointsman_server.dispatch.trial import Trial
-from pointsman_server.domain import Answer, Call, Event
+from pointsman_server.domain import AnyCall, Call
 from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.routing.plan import Candidate, Plan
 from pointsman_server.routing.router import pick
@@ -34,14 +34,15 @@ rounding of a deadline adds to them."""
 _QUEUE_SHARE = 0.1
 """Of what is left of a deadline, for waiting."""
 
+C = TypeVar("C", bound=AnyCall, default=Call)
 _T = TypeVar("_T")
 
 
-class Run:
-    """One call on its way."""
+class Run(Generic[C]):
+    """One call on its way; what is done with an attempt is its heirs' affair."""
 
     def __init__(
-        self, shared: Shared, snapshot: Snapshot, call: Call, context: CallContext, *,
+        self, shared: Shared, snapshot: Snapshot, call: C, context: CallContext, *,
         budget: Callable[[str, Snapshot], RetryBudget],
     ) -> None:  # fmt: skip
         self._shared = shared
@@ -59,16 +60,14 @@ class Run:
         self._plan: Plan | None = None
         self._retrying = False
         """Whether a retry that the budget lent is under way."""
-        self._stream: AsyncGenerator[Sequence[Event], None] | None = None
 
-    async def __aenter__(self) -> Run:
+    async def __aenter__(self) -> Self:
         """Plan. Raises ServiceError as `pick` does, DEADLINE_EXCEEDED when there is no time to try anything."""
         now, shared, snapshot = self._clock.now(), self._shared, self._snapshot
         if self._deadline.remaining(now) < _MIN_ATTEMPT_S:
             raise deadline_exceeded()
-        plan = self._plan = pick(
-            self._call, snapshot, self._context.principal, turn=shared.turn, rng=shared.rng
-        )
+        plan = pick(self._call, snapshot, self._context.principal, turn=shared.turn, rng=shared.rng)
+        plan = self._plan = self._chosen(plan)
         rules, wanted = snapshot.retry, self._call.routing.max_attempts
         if wanted is not None:
             rules = replace(rules, max_attempts=min(wanted, snapshot.max_attempts_limit))
@@ -84,8 +83,7 @@ class Run:
     ) -> None:
         late = self._attempts.late = kind is asyncio.CancelledError and self._dog.claim()
         try:
-            if self._stream is not None:
-                await self._stream.aclose()
+            await self._end()
         finally:
             self._dog.stop()
             self._settle()
@@ -93,47 +91,12 @@ class Run:
         if late:
             raise deadline_exceeded() from error
 
-    async def complete(self) -> Answer:
-        """The whole answer. A backend that breaks in mid-answer costs the caller nothing: another one begins anew."""
-        trial = await self._first()
-        while True:
-            try:
-                return await self._attempts.whole(trial)
-            except ServiceError as error:
-                trial = await self._next(error)
+    def _chosen(self, plan: Plan) -> Plan:
+        """The plan that is walked."""
+        return plan
 
-    def __aiter__(self) -> AsyncIterator[Sequence[Event]]:
-        """Batches from the first content on."""
-        self._stream = self._handed_over()
-        return self._stream
-
-    async def _handed_over(self) -> AsyncGenerator[Sequence[Event], None]:
-        trial = await self._first()
-        while True:
-            committed, preface = False, Preface()
-            try:
-                async with aclosing(self._attempts.batches(trial)) as batches:
-                    async for batch in batches:
-                        if committed:
-                            yield batch
-                        elif trial.first_content_at is None:
-                            preface.hold(batch)
-                        else:
-                            committed = True
-                            yield preface.before(batch)
-                if not committed and (held := preface.before(())):
-                    yield held
-                return
-            except ServiceError as error:
-                if committed:
-                    raise
-                trial = await self._next(error)
-
-    def pause(self) -> None:
-        """Let the kernel hold bytes back until the next batch is asked for."""
-        trial = self._attempts.last
-        if trial is not None and trial.answer is not None:
-            trial.answer.pause()
+    async def _end(self) -> None:
+        """End what goes on while the run is left."""
 
     def report(self) -> RoutingReport:
         """Where it went so far."""
@@ -142,7 +105,7 @@ class Run:
             queue_s=self._queue_s, now=self._clock.now(), notes=(*self._call.notes, *self._shared.notes(self._call)),
         )  # fmt: skip
 
-    async def _first(self) -> Trial:
+    async def _first(self) -> Trial[C]:
         """The first attempt, begun. Raises ServiceError when none can be."""
         while True:
             step = self._walk.first(self._clock.now())
@@ -150,7 +113,7 @@ class Run:
             if candidate is not None:
                 return self._begin(candidate)
 
-    async def _next(self, error: ServiceError) -> Trial:
+    async def _next(self, error: ServiceError) -> Trial[C]:
         """The attempt after a failure, begun; raises the failure when it stands."""
         self._settle()
         now = self._clock.now()
@@ -167,7 +130,7 @@ class Run:
             self._retrying = False
             self._budget.end()
 
-    async def _retry(self, step: Step, error: ServiceError) -> Trial:
+    async def _retry(self, step: Step, error: ServiceError) -> Trial[C]:
         candidates = step.candidates
         if step.delay_s > 0:
             await self._wait(self._clock.sleep(step.delay_s))
@@ -217,5 +180,5 @@ class Run:
         finally:
             self._queue_s += self._clock.now() - began
 
-    def _begin(self, candidate: Candidate) -> Trial:
+    def _begin(self, candidate: Candidate) -> Trial[C]:
         return self._attempts.begin(candidate, self._walk.began(candidate))

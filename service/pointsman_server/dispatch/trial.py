@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Generic
+
+from typing_extensions import TypeVar
 
 from pointsman_server.context import Attempt, AttemptRecord, Span
 from pointsman_server.dispatch.commit import commits
 from pointsman_server.dispatch.counting import settled
 from pointsman_server.dispatch.patience import Patience
 from pointsman_server.dispatch.pricing import cost_of
-from pointsman_server.domain import Delta, Event, Finished, Opened, Usage, UsageReport
+from pointsman_server.domain import AnyCall, Call, Delta, Event, Finished, Opened, Usage, UsageReport
 from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.routing.breaker import UNSEEN
 from pointsman_server.routing.plan import Candidate
-from pointsman_server.upstreams.contract import Upstream, UpstreamAnswer
+from pointsman_server.upstreams.contract import Reply, Upstream, UpstreamAnswer
+
+C = TypeVar("C", bound=AnyCall, default=Call)
 
 
-class Trial:
+class Trial(Generic[C]):
     """Collects the facts of one attempt; no decisions."""
 
     __slots__ = (
-        "answer", "attempt", "candidate", "characters", "finish_reasons", "first_content_at", "opened", "patience",
-        "span", "started_at", "ticket", "upstream", "usage",
+        "answer", "attempt", "candidate", "characters", "connect_s", "finish_reasons", "first_content_at",
+        "http_status", "opened", "patience", "span", "started_at", "ticket", "upstream", "usage",
     )  # fmt: skip
 
     def __init__(
-        self, candidate: Candidate, attempt: Attempt, upstream: Upstream, patience: Patience, span: Span, *,
+        self, candidate: Candidate, attempt: Attempt[C], upstream: Upstream, patience: Patience, span: Span, *,
         started_at: float,
     ) -> None:  # fmt: skip
         self.candidate = candidate
@@ -43,6 +48,13 @@ class Trial:
         """Of content that came."""
         self.first_content_at: float | None = None
         self.finish_reasons: tuple[str, ...] = ()
+        self.http_status = 0
+        self.connect_s: float | None = None
+
+    def heard(self, reply: Reply[object]) -> None:
+        """Note what an answer in one document tells beside its value."""
+        self.opened, self.usage = reply.opened, reply.usage
+        self.http_status, self.connect_s = reply.http_status, reply.connect_s
 
     def saw(self, batch: Sequence[Event], now: float) -> None:
         """Note what a batch tells beside its content."""
@@ -79,7 +91,9 @@ class Trial:
         """The attempt as it ended; its usage is settled by this."""
         self.usage = settled(self.usage, self.attempt.call, self.characters, complete=reason is None)
         upstream = error.upstream if error is not None else None
-        status = self.answer.http_status if self.answer is not None else 0
+        status, connect_s = self.http_status, self.connect_s
+        if self.answer is not None:
+            status, connect_s = self.answer.http_status, self.answer.connect_s
         first = self.first_content_at
         return AttemptRecord(
             number=self.attempt.number,
@@ -88,7 +102,7 @@ class Trial:
             latency_s=now - self.started_at,
             http_status=upstream.http_status if upstream is not None and upstream.http_status else status,
             retry_delay_s=error.retry_after_s if error is not None else None,
-            connect_s=self.answer.connect_s if self.answer is not None else None,
+            connect_s=connect_s,
             first_content_s=None if first is None else first - self.started_at,
             usage=self.usage,
             cost=cost_of(self.usage, self.candidate.view.prices),

@@ -12,6 +12,15 @@ from pointsman_server.domain.events import (
     TokenLogprob,
     UsageReport,
 )
+from pointsman_server.domain.inquiry import (
+    AnyCall,
+    CountCall,
+    EmbedCall,
+    Embeddings,
+    EmbedInput,
+    TokenCount,
+)
+from pointsman_server.domain.operation import Operation
 from pointsman_server.domain.request import (
     CacheControl,
     CacheMode,
@@ -60,6 +69,7 @@ from pointsman_server.domain.usage import Cost, Prices, Rates, Usage, UsageSourc
 
 __all__ = [
     "Answer",
+    "AnyCall",
     "CacheControl",
     "CacheMode",
     "Call",
@@ -69,8 +79,12 @@ __all__ = [
     "Content",
     "Conversation",
     "Cost",
+    "CountCall",
     "Delta",
     "DeltaKind",
+    "EmbedCall",
+    "EmbedInput",
+    "Embeddings",
     "Event",
     "Fallback",
     "FinishReason",
@@ -86,6 +100,7 @@ __all__ = [
     "Objective",
     "OnInterrupt",
     "Opened",
+    "Operation",
     "OutputFormat",
     "Part",
     "Prices",
@@ -106,6 +121,7 @@ __all__ = [
     "SafetyRating",
     "StreamOptions",
     "Text",
+    "TokenCount",
     "TokenIds",
     "TokenLogprob",
     "Tool",

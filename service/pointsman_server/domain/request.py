@@ -5,7 +5,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import field
+from typing import ClassVar
 
+from pointsman_server.domain.operation import Operation
 from pointsman_server.domain.usage import Warning
 from pointsman_server.values import value
 
@@ -380,6 +382,8 @@ class ProviderOptions:
 @value(frozen=True, slots=True)
 class Call:
     """A whole request, decoded."""
+
+    operation: ClassVar[Operation] = Operation.GENERATE
 
     model: str
     input: Conversation | Prompt | TokenIds

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pointsman_server.domain import (
+    AnyCall,
     Call,
     Conversation,
+    CountCall,
+    EmbedCall,
+    EmbedInput,
     Media,
     Message,
     Part,
@@ -21,19 +25,33 @@ from pointsman_server.domain import (
 )  # fmt: skip
 
 CHARACTERS_PER_TOKEN = 4
+_BYTES_PER_TOKEN = 4
+"""Of UTF-8: as for characters of English, two tokens for four letters of Cyrillic, three for four of Chinese."""
+_TURN_TOKENS = 4
+"""That chat templates put around a turn."""
+_TOOL_TOKENS = 8
+"""And around a tool."""
 _OUTPUT_TOKENS = 256
 _MEDIA_TOKENS = 512
 
 
-def estimated_tokens(call: Call) -> int:
+def estimated_tokens(call: AnyCall) -> int:
     """A rough number of input and output tokens, for comparing backends; four characters count as a token."""
+    if isinstance(call, EmbedCall):
+        return estimated_input_tokens(call)
+    if isinstance(call, CountCall):
+        return 0
     generation = call.generation
     output = (generation.max_output_tokens or _OUTPUT_TOKENS) * (generation.n or 1)
     return output + estimated_input_tokens(call)
 
 
-def estimated_input_tokens(call: Call) -> int:
+def estimated_input_tokens(call: AnyCall) -> int:
     """A rough number of input tokens."""
+    if isinstance(call, EmbedCall):
+        return sum(_input_tokens(one) for one in call.inputs)
+    if isinstance(call, CountCall):
+        return estimated_input_tokens(call.asked)
     match call.input:
         case Conversation(messages):
             return sum(_parts_tokens(message.parts) for message in messages)
@@ -41,6 +59,16 @@ def estimated_input_tokens(call: Call) -> int:
             return len(text) // CHARACTERS_PER_TOKEN
         case TokenIds(ids):
             return len(ids)
+
+
+def _input_tokens(one: EmbedInput) -> int:
+    match one:
+        case Text(text):
+            return len(text) // CHARACTERS_PER_TOKEN + 1
+        case TokenIds(ids):
+            return len(ids)
+        case Media():
+            return _MEDIA_TOKENS
 
 
 def message_tokens(message: Message) -> int:
@@ -66,3 +94,35 @@ def _part_tokens(part: Part) -> int:
             return _parts_tokens(parts) + 1
         case Media():
             return _MEDIA_TOKENS
+
+
+def estimated_prompt_tokens(call: Call) -> int:
+    """An estimate of the whole prompt, with what a chat template and tools add; more careful than the others here."""
+    match call.input:
+        case Conversation(messages):
+            turns = sum(_TURN_TOKENS + sum(_careful(part) for part in message.parts) for message in messages)
+            tools = sum(
+                _TOOL_TOKENS + _text_tokens(tool.name + tool.description + tool.parameters_json_schema)
+                for tool in call.tools
+            )
+            return turns + tools
+        case Prompt(text):
+            return _text_tokens(text)
+        case TokenIds(ids):
+            return len(ids)
+
+
+def _careful(part: Part) -> int:
+    match part.content:
+        case Text(text) | Reasoning(text) | Refusal(text) | ProviderPart(json=text):
+            return _text_tokens(text)
+        case ToolCall(name=name, arguments_json=arguments):
+            return _TOOL_TOKENS + _text_tokens(name + arguments)
+        case ToolResult(parts=parts):
+            return _TURN_TOKENS + sum(_careful(inner) for inner in parts)
+        case Media():
+            return _MEDIA_TOKENS
+
+
+def _text_tokens(text: str) -> int:
+    return -(-len(text.encode(errors="replace")) // _BYTES_PER_TOKEN)

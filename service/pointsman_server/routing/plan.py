@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from pointsman_server.context import Target
-from pointsman_server.domain import Call, Prices, Warning
+from pointsman_server.domain import AnyCall, Call, Operation, Prices, TokenCount, Warning
 from pointsman_server.routing.fleet import BackendBook
 from pointsman_server.values import value
 
@@ -20,7 +20,7 @@ class TargetView:
     weight: float
     group: int
     input_token_limit: int
-    unsupported: Callable[[Call], Sequence[Warning]]
+    unsupported: Callable[[AnyCall], Sequence[Warning]]
     """What of a call it cannot honour."""
     prices: Prices | None = None
     """What it costs; None where that is not known."""
@@ -28,6 +28,13 @@ class TargetView:
     """Within its group; a higher number is used only when no lower one can serve."""
     vacant: bool = False
     """Whether it stands for a backend that has no endpoint now: never a candidate, but it may have one soon."""
+
+
+class Tokenizer(Protocol):
+    """A model's own tokenizer, here."""
+
+    async def count(self, call: Call) -> TokenCount:
+        """How many tokens the question takes. Raises ServiceError INVALID_REQUEST as its encoding would."""
 
 
 @value(frozen=True, slots=True)
@@ -38,6 +45,10 @@ class ModelView:
     policy: str
     targets: tuple[TargetView, ...]
     fallbacks: tuple[str, ...]
+    operations: frozenset[Operation] = frozenset({Operation.GENERATE})
+    """What may be asked of it, beside counting tokens."""
+    tokenizer: Tokenizer | None = None
+    """Counts where no backend can."""
 
 
 class FleetView(Protocol):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
 from pointsman_server.context import Principal
-from pointsman_server.domain import Call, Fallback, Warning
+from pointsman_server.domain import AnyCall, Fallback, Operation, Warning
 from pointsman_server.errors import FieldFault, Reason, ServiceError
 from pointsman_server.routing.plan import Candidate, FleetView, ModelView, Plan, TargetView
 from pointsman_server.routing.policies import POLICIES
@@ -17,6 +17,13 @@ INELIGIBLE = "UNSUPPORTED_CONTENT"
 _TURNS = 1 << 30
 _VACANT_WAIT_S = 1.0
 """Told to a caller; nobody knows when an endpoint comes."""
+
+_UNSERVED: Mapping[Operation, Warning] = {
+    Operation.GENERATE: Warning(
+        INELIGIBLE, "model", "is not configured to answer questions (operations: generate)"
+    ),
+    Operation.EMBED: Warning(INELIGIBLE, "model", "is not configured to make embeddings (operations: embed)"),
+}
 
 Turn = Callable[[str], int]
 
@@ -29,8 +36,14 @@ class _Sieve:
     """Of the targets that only strictness ruled out, the shortest list."""
     honoured_elsewhere: bool = False
     """Whether a target that something else ruled out would honour everything."""
+    barred: Warning | None = None
+    """Why the first of the targets that can make no sense of the call was left out."""
     vacant: bool = False
     """Whether a backend could serve the call if it had an endpoint."""
+
+    def bar(self, warning: Warning) -> None:
+        """A target that can make no sense of the call."""
+        self.barred = self.barred or warning
 
     def note(self, warnings: tuple[Warning, ...]) -> None:
         """A target that only strictness rules out."""
@@ -38,7 +51,7 @@ class _Sieve:
             self.unhonoured = warnings
 
 
-def pick(call: Call, view: FleetView, principal: Principal, *, turn: Turn, rng: Random) -> Plan:
+def pick(call: AnyCall, view: FleetView, principal: Principal, *, turn: Turn, rng: Random) -> Plan:
     """The plan for a call whose model name is known to exist.
 
     Raises ServiceError: MODEL_NOT_FOUND, INVALID_REQUEST for a fallback that names nothing, UNSUPPORTED_PARAMETER
@@ -60,9 +73,12 @@ def pick(call: Call, view: FleetView, principal: Principal, *, turn: Turn, rng: 
 
 
 def _candidates(
-    call: Call, model: ModelView, policy: str, sieve: _Sieve, *, turn: Turn, rng: Random, fallback: int = 0
+    call: AnyCall, model: ModelView, policy: str, sieve: _Sieve, *, turn: Turn, rng: Random, fallback: int = 0
 ) -> list[Candidate]:
     """A model's eligible targets, group by group, each group in the policy's order."""
+    if call.operation is not Operation.COUNT_TOKENS and call.operation not in model.operations:
+        sieve.bar(_UNSERVED[call.operation])
+        return []
     groups: dict[tuple[int, int], list[TargetView]] = {}
     warnings: dict[int, tuple[Warning, ...]] = {}
     for target, unhonoured in _eligible(call, model.targets, sieve):
@@ -77,7 +93,7 @@ def _candidates(
 
 
 def _eligible(
-    call: Call, targets: Sequence[TargetView], sieve: _Sieve
+    call: AnyCall, targets: Sequence[TargetView], sieve: _Sieve
 ) -> Iterator[tuple[TargetView, tuple[Warning, ...]]]:
     """The targets that may serve the call, each with what it will not honour."""
     asked: object = None
@@ -95,12 +111,15 @@ def _eligible(
             yield target, warnings
 
 
-def _usable(call: Call, target: TargetView, warnings: tuple[Warning, ...], sieve: _Sieve) -> bool:
+def _usable(call: AnyCall, target: TargetView, warnings: tuple[Warning, ...], sieve: _Sieve) -> bool:
     """Whether a target may serve the call; what rules it out is noted."""
     options, name = call.routing, target.target.backend
     allowed, denied = options.allow_backends, options.deny_backends
     chosen = (not allowed or name in allowed) and name not in denied
-    possible = chosen and not any(warning.code == INELIGIBLE for warning in warnings)
+    barred = next((warning for warning in warnings if warning.code == INELIGIBLE), None)
+    if chosen and barred is not None:
+        sieve.bar(barred)
+    possible = chosen and barred is None
     if possible and options.strict_params and warnings:
         sieve.note(warnings)
         return False
@@ -110,7 +129,7 @@ def _usable(call: Call, target: TargetView, warnings: tuple[Warning, ...], sieve
 
 
 def _fallbacks(
-    call: Call, model: ModelView, view: FleetView, principal: Principal, sieve: _Sieve, *, rng: Random
+    call: AnyCall, model: ModelView, view: FleetView, principal: Principal, sieve: _Sieve, *, rng: Random
 ) -> Iterator[Candidate]:
     """What comes after the model's own targets: the caller's fallbacks in place of the configured ones."""
     named = call.routing.fallbacks or tuple(Fallback(model=name) for name in model.fallbacks)
@@ -165,6 +184,10 @@ def _refusal(sieve: _Sieve) -> ServiceError:
             "no backend of this model honours every parameter of the call",
             fields=fields,
         )
-    return ServiceError(
-        Reason.NO_ELIGIBLE_BACKEND, "the call's own choices or its content leave no backend for it"
-    )
+    text, fields = "the call's own choices or its content leave no backend for it", ()
+    if (barred := sieve.barred) is not None:
+        text, fields = (
+            f"{text} ({barred.field}: {barred.message})",
+            (FieldFault(barred.field, barred.message),),
+        )
+    return ServiceError(Reason.NO_ELIGIBLE_BACKEND, text, fields=fields)

@@ -5,15 +5,38 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from pointsman_server.context import CallContext, Principal, RoutingReport
-from pointsman_server.domain import Answer, Call, Event
+from pointsman_server.domain import Answer, Call, CountCall, EmbedCall, Embeddings, Event, TokenCount
 from pointsman_server.routing.view import BackendInfo, ModelInfo
 
+C = TypeVar("C", Call, EmbedCall, CountCall)
 
-class Dispatched(Protocol):
-    """One call on its way: consumed once, either whole or as a stream, in the caller's task."""
+
+class Reporting(Protocol):
+    """One call on its way."""
+
+    def report(self) -> RoutingReport:
+        """Where it went so far; may be asked at any time, also after a failure."""
+
+
+class Embedding(Reporting, Protocol):
+    """A call for vectors on its way; consumed once, in the caller's task."""
+
+    async def embed(self) -> Embeddings:
+        """The vectors. Raises ServiceError."""
+
+
+class Counting(Reporting, Protocol):
+    """A call for a count on its way; consumed once, in the caller's task."""
+
+    async def count(self) -> TokenCount:
+        """The count. Raises ServiceError."""
+
+
+class Dispatched(Reporting, Protocol):
+    """A question on its way: consumed once, either whole or as a stream, in the caller's task."""
 
     async def complete(self) -> Answer:
         """The whole answer. Raises ServiceError."""
@@ -23,9 +46,6 @@ class Dispatched(Protocol):
 
     def pause(self) -> None:
         """Let the kernel hold bytes back until the next batch is asked for."""
-
-    def report(self) -> RoutingReport:
-        """Where it went so far; may be asked at any time, also after a failure."""
 
 
 class Dispatch(Protocol):
@@ -37,11 +57,17 @@ class Dispatch(Protocol):
         Raises ServiceError on entry when the call cannot be planned.
         """
 
+    def embed(self, call: EmbedCall, context: CallContext) -> AbstractAsyncContextManager[Embedding]:
+        """As `open`, for vectors."""
+
+    def count_tokens(self, call: CountCall, context: CallContext) -> AbstractAsyncContextManager[Counting]:
+        """As `open`, for a count."""
+
 
 class Admission(Protocol):
     """The gate."""
 
-    def enter(self, call: Call, context: CallContext) -> AbstractAsyncContextManager[Call]:
+    def enter(self, call: C, context: CallContext) -> AbstractAsyncContextManager[C]:
         """Validate, check access, take a place; yields the call with the model's defaults. Raises ServiceError."""
 
 

@@ -172,7 +172,7 @@ def _encode_upstream(message: pb.UpstreamFailure, fault: UpstreamFault, retry_af
 
 def _extras(ending: Ending) -> Iterable[Message]:
     row, error = ending.row, ending.error
-    if row.bad_request:
+    if row.bad_request or (row.may_name_fields and error.fields):
         bad = error_details_pb2.BadRequest()
         # A provider that refuses the request as a whole names no field.
         for fault in error.fields[:MAX_FIELDS] or (FieldFault("", error.detail),):

@@ -18,6 +18,8 @@ class Row:
     """Failure.retryable where the provider did not decide it: the same call may succeed later, unchanged."""
     bad_request: bool = False
     """BadRequest with the fields at fault."""
+    may_name_fields: bool = False
+    """BadRequest where a field of the request is to blame."""
     retry_info: bool = False
     """RetryInfo with the wait."""
     quota: bool = False
@@ -52,7 +54,7 @@ ROWS: dict[Reason, Row] = {
     Reason.SHUTTING_DOWN: Row(_C.UNAVAILABLE, retryable=True, retry_info=True, shed=True),
     Reason.NOT_IMPLEMENTED: Row(_C.UNIMPLEMENTED),
     Reason.NO_HEALTHY_BACKEND: Row(_C.UNAVAILABLE, retryable=True, retry_info=True, shed=True),
-    Reason.NO_ELIGIBLE_BACKEND: Row(_C.FAILED_PRECONDITION),
+    Reason.NO_ELIGIBLE_BACKEND: Row(_C.FAILED_PRECONDITION, may_name_fields=True),
     Reason.DEADLINE_EXCEEDED: Row(_C.DEADLINE_EXCEEDED, retryable=True),
     Reason.CANCELLED: Row(_C.CANCELLED),
     Reason.INTERNAL: Row(_C.INTERNAL),

@@ -19,7 +19,7 @@ from pointsman_server.deadline import Deadline
 from pointsman_server.domain import Finished
 from pointsman_server.errors import FieldFault, Reason, ServiceError
 from pointsman_server.server.calls import Calls
-from pointsman_server.server.collaborators import Authenticator, Dispatched
+from pointsman_server.server.collaborators import Authenticator, Reporting
 from pointsman_server.server.details import Ending
 from pointsman_server.server.status import abort, internal, trailing
 from pointsman_server.telemetry.facade import CallRecord, Telemetry
@@ -121,7 +121,7 @@ class Rpc:
         self.refused: ServiceError | None = None
         self.request_bytes = 0
         self.messages_sent = 0
-        self.dispatched: Dispatched | None = None
+        self.dispatched: Reporting | None = None
         """Set by the servicer once the call is on its way."""
         self.reported: RoutingReport | None = None
         """The final report of a call that succeeded."""

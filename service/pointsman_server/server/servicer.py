@@ -12,6 +12,12 @@ from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.server import batch
 from pointsman_server.server.codec import decode_call, encode_answer
 from pointsman_server.server.codec.answer import Identity
+from pointsman_server.server.codec.inquiries import (
+    decode_count,
+    decode_embed,
+    encode_count,
+    encode_embeddings,
+)
 from pointsman_server.server.collaborators import Dispatched
 from pointsman_server.server.frames import StreamEncoder
 from pointsman_server.server.pacing import Pacing
@@ -55,8 +61,8 @@ class InferenceServicer:
                 stream=True,
                 batch=True,
             ),
-            Method(path + "CountTokens", pb.CountTokensRequest, pb.CountTokensResponse, not_implemented),
-            Method(path + "Embed", pb.EmbedRequest, pb.EmbedResponse, not_implemented),
+            Method(path + "CountTokens", pb.CountTokensRequest, pb.CountTokensResponse, self.count_tokens),
+            Method(path + "Embed", pb.EmbedRequest, pb.EmbedResponse, self.embed),
         )
 
     async def generate(self, request: pb.GenerateRequest, rpc: Rpc) -> pb.GenerateResponse:
@@ -92,6 +98,30 @@ class InferenceServicer:
             async for response in results:
                 await rpc.write(response)
         await rpc.write(running.completed())
+
+    async def count_tokens(self, request: pb.CountTokensRequest, rpc: Rpc) -> pb.CountTokensResponse:
+        """How many tokens the question takes; it is not asked."""
+        asked = decode_count(request)
+        async with (
+            self._admission.enter(asked, rpc.context) as call,
+            self._dispatch.count_tokens(call, rpc.context) as dispatched,
+        ):
+            rpc.dispatched = dispatched
+            count = await dispatched.count()
+            rpc.reported = dispatched.report()
+        return encode_count(count, rpc.reported)
+
+    async def embed(self, request: pb.EmbedRequest, rpc: Rpc) -> pb.EmbedResponse:
+        """The vectors."""
+        asked = decode_embed(request)
+        async with (
+            self._admission.enter(asked, rpc.context) as call,
+            self._dispatch.embed(call, rpc.context) as dispatched,
+        ):
+            rpc.dispatched = dispatched
+            found = await dispatched.embed()
+            rpc.reported = dispatched.report()
+        return encode_embeddings(found, rpc.reported, rpc.request_id)
 
     async def _relay(self, call: Call, dispatched: Dispatched, encoder: StreamEncoder, rpc: Rpc) -> None:
         try:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from pointsman_server.context import Attempt, AttemptRecord, CallContext, RoutingReport, Span
+from pointsman_server.domain import AnyCall
 from pointsman_server.errors import Reason
 from pointsman_server.values import value
 
@@ -43,10 +44,10 @@ class Telemetry(Protocol):
         counts; the span is that of the RPC and goes on.
         """
 
-    def start_attempt(self, parent: Span, attempt: Attempt) -> Span:
+    def start_attempt(self, parent: Span, attempt: Attempt[AnyCall]) -> Span:
         """The client span of one attempt, child of the call's span."""
 
-    def attempt_ended(self, span: Span, attempt: Attempt, record: AttemptRecord) -> None:
+    def attempt_ended(self, span: Span, attempt: Attempt[AnyCall], record: AttemptRecord) -> None:
         """Ends the attempt's span and counts."""
 
     def event(self, name: str, **fields: str | float | bool | None) -> None:

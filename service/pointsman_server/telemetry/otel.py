@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pointsman_server.clock import Clock
 from pointsman_server.context import Attempt, AttemptRecord, CallContext, RoutingReport, Span
-from pointsman_server.domain import Usage, UsageSource
+from pointsman_server.domain import AnyCall, Usage, UsageSource
 from pointsman_server.errors import Reason
 from pointsman_server.telemetry import instruments as table
 from pointsman_server.telemetry.facade import CallRecord
@@ -256,7 +256,7 @@ class OtelTelemetry:
         if usage.reasoning_tokens:
             self._tokens.add((principal, model, "reasoning"), usage.reasoning_tokens)
 
-    def start_attempt(self, parent: Span, attempt: Attempt) -> Span:
+    def start_attempt(self, parent: Span, attempt: Attempt[AnyCall]) -> Span:
         backend = attempt.target.backend
         self._attempts_in_flight[backend] = self._attempts_in_flight.get(backend, 0) + 1
         if not isinstance(parent, RecordedSpan):
@@ -266,7 +266,7 @@ class OtelTelemetry:
         attributes = attempt_attributes(attempt, address)
         return self._tracing.client_span(parent, f"{operation(attempt)} {target.model}", attributes)
 
-    def attempt_ended(self, span: Span, attempt: Attempt, record: AttemptRecord) -> None:
+    def attempt_ended(self, span: Span, attempt: Attempt[AnyCall], record: AttemptRecord) -> None:
         backend = attempt.target.backend
         self._attempts_in_flight[backend] = max(0, self._attempts_in_flight.get(backend, 0) - 1)
         self._count_attempt(attempt, record)
@@ -275,7 +275,7 @@ class OtelTelemetry:
                 span.set(name, value)
             span.end(error_type="" if record.reason is None else record.reason.value)
 
-    def _count_attempt(self, attempt: Attempt, record: AttemptRecord) -> None:
+    def _count_attempt(self, attempt: Attempt[AnyCall], record: AttemptRecord) -> None:
         target = attempt.target
         reason = outcome(record.reason)
         labels = (operation(attempt), provider(attempt), target.model)

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from pointsman_server.context import Attempt, AttemptRecord, RoutingReport
-from pointsman_server.domain import Conversation, JsonObject, JsonSchema, Usage, UsageSource
+from pointsman_server.domain import (
+    AnyCall,
+    Call,
+    Conversation,
+    CountCall,
+    EmbedCall,
+    JsonObject,
+    JsonSchema,
+    Usage,
+    UsageSource,
+)
 from pointsman_server.errors import Reason
 from pointsman_server.telemetry import conventions as names
 from pointsman_server.telemetry.facade import CallRecord
@@ -25,12 +35,20 @@ def milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1000, 1)
 
 
-def operation(attempt: Attempt) -> str:
-    """What the GenAI conventions call this kind of call."""
-    return "chat" if isinstance(attempt.call.input, Conversation) else "text_completion"
+def operation(attempt: Attempt[AnyCall]) -> str:
+    """What the GenAI conventions call this kind of call; they have no word for counting tokens."""
+    match attempt.call:
+        case EmbedCall():
+            return "embeddings"
+        case CountCall():
+            return "count_tokens"
+        case Call(input=Conversation()):
+            return "chat"
+        case Call():
+            return "text_completion"
 
 
-def provider(attempt: Attempt) -> str:
+def provider(attempt: Attempt[AnyCall]) -> str:
     """What the GenAI conventions call this provider."""
     return names.PROVIDERS.get(attempt.target.provider, attempt.target.provider)
 
@@ -142,9 +160,8 @@ def call_attributes(record: CallRecord) -> Attributes:
     return attributes
 
 
-def attempt_attributes(attempt: Attempt, address: tuple[str, int] | None) -> Attributes:
+def attempt_attributes(attempt: Attempt[AnyCall], address: tuple[str, int] | None) -> Attributes:
     """What an attempt's span carries from its start."""
-    generation = attempt.call.generation
     attributes: Attributes = {
         names.OPERATION: operation(attempt),
         names.PROVIDER: provider(attempt),
@@ -156,7 +173,17 @@ def attempt_attributes(attempt: Attempt, address: tuple[str, int] | None) -> Att
     }
     if address is not None:
         attributes[names.SERVER_ADDRESS], attributes[names.SERVER_PORT] = address
-    if isinstance(attempt.call.output_format, (JsonSchema, JsonObject)):
+    call = attempt.call
+    if isinstance(call, EmbedCall) and call.dimensions is not None:
+        attributes[names.EMBEDDING_DIMENSIONS] = call.dimensions
+    if isinstance(call, Call):
+        _add_generation(attributes, call)
+    return attributes
+
+
+def _add_generation(attributes: Attributes, call: Call) -> None:
+    generation = call.generation
+    if isinstance(call.output_format, (JsonSchema, JsonObject)):
         attributes[names.OUTPUT_TYPE] = "json"
     if generation.n is not None and generation.n != 1:
         attributes[names.REQUEST_CHOICES] = generation.n
@@ -171,7 +198,6 @@ def attempt_attributes(attempt: Attempt, address: tuple[str, int] | None) -> Att
     ):
         if value is not None:
             attributes[name] = value
-    return attributes
 
 
 def result_attributes(record: AttemptRecord) -> Attributes:

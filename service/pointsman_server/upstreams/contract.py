@@ -4,21 +4,39 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Generic, Protocol, TypeAlias
+
+from typing_extensions import TypeVar
 
 from pointsman_server.context import Attempt
-from pointsman_server.domain import Call, Event, Warning
+from pointsman_server.domain import (
+    AnyCall,
+    Call,
+    CountCall,
+    EmbedCall,
+    Embeddings,
+    Event,
+    Opened,
+    Usage,
+    Warning,
+)
 from pointsman_server.errors import ServiceError
 from pointsman_server.transport.contract import Headers, HTTPRequest
+from pointsman_server.values import value
+
+C_contra = TypeVar("C_contra", bound=AnyCall, default=Call, contravariant=True)
+T_co = TypeVar("T_co", default=Event, covariant=True)
+A_contra = TypeVar("A_contra", bound=AnyCall, contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
 
 Batch = Sequence[Event]
 """The events that one network read yielded; may be empty (a keep-alive: progress, but nothing to tell)."""
 
 
-class Decoder(Protocol):
+class Decoder(Protocol[T_co]):
     """One answer's bytes -> events. Made per attempt; keeps that attempt's state."""
 
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes) -> Sequence[T_co]:
         """Events that these bytes complete.
 
         Raises ServiceError for an error told inside the body and for bytes that cannot be an answer, and never
@@ -26,7 +44,7 @@ class Decoder(Protocol):
         they are returned, and the fault is raised by the next `feed` or `close`.
         """
 
-    def close(self) -> list[Event]:
+    def close(self) -> Sequence[T_co]:
         """The last events, after the body's clean end. Raises UPSTREAM_TRUNCATED when the answer ended short."""
 
     @property
@@ -34,20 +52,64 @@ class Decoder(Protocol):
         """Whether the provider's end signal came: what follows is read to free the connection, and ignored."""
 
 
-class Adapter(Protocol):
+class Adapter(Protocol[C_contra, T_co]):
     """A dialect: a pure translator, no await, no clock, no randomness."""
 
-    def request(self, attempt: Attempt) -> HTTPRequest:
+    def request(self, attempt: Attempt[C_contra]) -> HTTPRequest:
         """The HTTP request, without credentials. MUST NOT mutate the call; encoding twice gives equal bytes.
 
         Raises ServiceError INVALID_REQUEST when the call cannot be expressed at all.
         """
 
-    def decoder(self, attempt: Attempt, status: int, headers: Headers) -> Decoder:
+    def decoder(self, attempt: Attempt[C_contra], status: int, headers: Headers) -> Decoder[T_co]:
         """A new decoder for a 2xx answer; it picks the framing from what came, not from what was asked."""
 
     def refusal(self, status: int, headers: Headers, body: bytes) -> ServiceError:
         """The provider's error in our vocabulary, with its retry-after."""
+
+
+@value(frozen=True, slots=True)
+class Reply(Generic[R_co]):
+    """What was asked for, where it comes in one piece."""
+
+    value: R_co
+    usage: Usage | None = None
+    opened: Opened | None = None
+    """What the upstream said of its answer."""
+    http_status: int = 0
+    """0 where there is no HTTP."""
+    connect_s: float | None = None
+    """Seconds that connecting took; None where a connection was reused."""
+
+
+class Inquiry(Protocol[A_contra, R_co]):
+    """A dialect's second interface, for what is answered by one document: vectors, a count. Pure, as an Adapter is."""
+
+    def request(self, attempt: Attempt[A_contra]) -> HTTPRequest:
+        """As an Adapter's."""
+
+    def answer(
+        self, attempt: Attempt[A_contra], status: int, headers: Headers, body: bytes
+    ) -> Reply[R_co] | HTTPRequest:
+        """What the whole body of a 2xx answer says; or a further request that must be asked first.
+
+        Raises ServiceError for an error told inside the body and for what cannot be an answer, and never anything
+        else, whatever the bytes.
+        """
+
+    def refusal(self, status: int, headers: Headers, body: bytes) -> ServiceError:
+        """As an Adapter's."""
+
+
+class Asker(Protocol[A_contra, R_co]):
+    """A backend's way to answer such a question."""
+
+    async def ask(self, attempt: Attempt[A_contra]) -> Reply[R_co]:
+        """Ask and wait. Raises ServiceError for every fault of the upstream. Nothing is left behind on any exit."""
+
+
+Embedder: TypeAlias = Asker[EmbedCall, Embeddings]
+TokenCounter: TypeAlias = Asker[CountCall, int]
 
 
 class Upstream(Protocol):
@@ -59,7 +121,15 @@ class Upstream(Protocol):
         Raises ServiceError for every fault of the upstream. MUST free everything synchronously on exit.
         """
 
-    def unsupported(self, call: Call, model: str) -> Sequence[Warning]:
+    @property
+    def embedder(self) -> Embedder | None:
+        """Who makes vectors there; None: nobody."""
+
+    @property
+    def counter(self) -> TokenCounter | None:
+        """Who counts tokens there with the model's own tokenizer; None: nobody."""
+
+    def unsupported(self, call: AnyCall, model: str) -> Sequence[Warning]:
         """What of this call the backend cannot honour with this model of its own; pure, asked before an attempt."""
 
     def streams(self, *, stream: bool) -> bool:

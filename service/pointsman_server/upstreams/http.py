@@ -11,29 +11,50 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from types import TracebackType
+from typing import Generic
+
+from typing_extensions import TypeVar
 
 from pointsman_server.clock import Clock, Watchdog
 from pointsman_server.context import Attempt
-from pointsman_server.domain import Call, Event, Warning
-from pointsman_server.errors import ServiceError
+from pointsman_server.domain import AnyCall, Call, CountCall, EmbedCall, Embeddings, Event, Warning
+from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.transport.contract import BodyLimits, Headers, HTTPRequest, HTTPResponse, Transport
-from pointsman_server.upstreams.contract import Adapter, Batch, Decoder
+from pointsman_server.upstreams.contract import (
+    Adapter,
+    Decoder,
+    Embedder,
+    Inquiry,
+    Reply,
+    TokenCounter,
+)
 from pointsman_server.upstreams.credentials.contract import Credentials
+from pointsman_server.upstreams.inquiries import Question, SplittingEmbedder
 from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
 from pointsman_server.upstreams.translation.support import unsupported
 
 ERROR_BODY_S = 1.0
 """For the body of an error; its status has told the most."""
+_MOST_REQUESTS = 3
+"""Of one inquiry."""
 BODY_END_S = 0.1
 """For the bytes that end a body after the provider's own end signal; most come with it, and all later ones soon."""
+
+
+C = TypeVar("C", bound=AnyCall, default=Call)
+E = TypeVar("E", default=Event)
+A = TypeVar("A", bound=AnyCall)
+R = TypeVar("R")
 
 
 class HttpUpstream:
     """One HTTP backend."""
 
     def __init__(
-        self, adapter: Adapter, transport: Transport, profile: Profile, *, credentials: Credentials | None,
+        self, adapter: Adapter | None, transport: Transport, profile: Profile, *, credentials: Credentials | None,
         limits: BodyLimits, clock: Clock, headers: Headers | None = None,
+        embeddings: Inquiry[EmbedCall, Embeddings] | None = None, counts: Inquiry[CountCall, int] | None = None,
+        embeds_at_once: int = 1,
     ) -> None:  # fmt: skip
         """`headers` go along with every request, above those that the adapter writes; names are lower-case."""
         self.adapter = adapter
@@ -43,12 +64,19 @@ class HttpUpstream:
         self.clock = clock
         self.headers = headers or {}
         self._profile = profile
+        self.counter: TokenCounter | None = None if counts is None else HttpAsker(self, counts)
+        self.embedder: Embedder | None = None
+        if embeddings is not None and profile.embeddings is not None:
+            asker = HttpAsker(self, embeddings)
+            self.embedder = SplittingEmbedder(asker, profile.embeddings, at_once=embeds_at_once)
 
     def open(self, attempt: Attempt) -> HttpAnswer:
         """As the protocol says."""
-        return HttpAnswer(self, attempt)
+        if self.adapter is None:
+            raise ServiceError(Reason.UPSTREAM_UNIMPLEMENTED, "the backend answers no questions")
+        return HttpAnswer(self, self.adapter, attempt)
 
-    def unsupported(self, call: Call, model: str) -> Sequence[Warning]:
+    def unsupported(self, call: AnyCall, model: str) -> Sequence[Warning]:
         """What the profile says."""
         return unsupported(call, self._profile, model)
 
@@ -66,32 +94,54 @@ class HttpUpstream:
             await self.transport.close()
 
 
-class HttpAnswer:
+class HttpAsker(Generic[A, R]):
+    """Asks one backend what is answered by one document."""
+
+    def __init__(self, upstream: HttpUpstream, inquiry: Inquiry[A, R]) -> None:
+        self._upstream = upstream
+        self.inquiry = inquiry
+
+    async def ask(self, attempt: Attempt[A]) -> Reply[R]:
+        """As the protocol says."""
+        upstream, inquiry = self._upstream, self.inquiry
+        request = inquiry.request(attempt)
+        for _ in range(_MOST_REQUESTS):
+            question = Question(inquiry, request, upstream.limits)
+            async with HttpAnswer(upstream, question, attempt) as answer:
+                async for found in answer:
+                    for reply in found:
+                        if isinstance(reply, Reply):
+                            return replace(reply, http_status=answer.http_status, connect_s=answer.connect_s)
+                        request = reply
+        raise ServiceError(Reason.UPSTREAM_BAD_RESPONSE, "the upstream's answers lead nowhere")
+
+
+class HttpAnswer(Generic[C, E]):
     """One attempt: the context manager, and inside it the iterator of batches.
 
     It asks again where only the proof was refused and another one is to be had, as long as nothing was told.
     """
 
     __slots__ = (
-        "_attempt", "_body_ended", "_context", "_decoder", "_renewals", "_request", "_response", "_sent", "_told",
-        "_upstream",
+        "_adapter", "_attempt", "_body_ended", "_context", "_decoder", "_renewals", "_request", "_response", "_sent",
+        "_told", "_upstream",
     )  # fmt: skip
 
-    def __init__(self, upstream: HttpUpstream, attempt: Attempt) -> None:
+    def __init__(self, upstream: HttpUpstream, adapter: Adapter[C, E], attempt: Attempt[C]) -> None:
         self._upstream = upstream
+        self._adapter = adapter
         self._attempt = attempt
         self._context: AbstractAsyncContextManager[HTTPResponse] | None = None
         self._request: HTTPRequest
         self._sent: HTTPRequest
         self._response: HTTPResponse
-        self._decoder: Decoder
+        self._decoder: Decoder[E]
         self._body_ended = False
         self._told = False
         self._renewals = 0
 
-    async def __aenter__(self) -> HttpAnswer:
-        upstream = self._upstream
-        request = upstream.adapter.request(self._attempt)
+    async def __aenter__(self) -> HttpAnswer[C, E]:
+        request, upstream = self._adapter.request(self._attempt), self._upstream
         if upstream.headers:
             request = replace(request, headers={**request.headers, **upstream.headers})
         self._request = request
@@ -117,7 +167,7 @@ class HttpAnswer:
         self._body_ended = False
         try:
             if 200 <= response.status < 300:
-                self._decoder = upstream.adapter.decoder(self._attempt, response.status, response.headers)
+                self._decoder = self._adapter.decoder(self._attempt, response.status, response.headers)
                 return None
             refusal = self._scrubbed(await self._refusal(response))
         except BaseException:
@@ -153,10 +203,10 @@ class HttpAnswer:
         """Let the kernel hold bytes back."""
         self._response.pause()
 
-    def __aiter__(self) -> HttpAnswer:
+    def __aiter__(self) -> HttpAnswer[C, E]:
         return self
 
-    async def __anext__(self) -> Batch:
+    async def __anext__(self) -> Sequence[E]:
         """The events of the next read. The last ones are handed out before the body's end is waited for."""
         try:
             if not (self._body_ended or self._decoder.ended):
@@ -181,7 +231,7 @@ class HttpAnswer:
             await self._read_end()
         raise StopAsyncIteration
 
-    def _tell(self, events: list[Event]) -> Batch:
+    def _tell(self, events: Sequence[E]) -> Sequence[E]:
         if events:
             self._told = True
         return events
@@ -208,7 +258,7 @@ class HttpAnswer:
                 raise
         finally:
             dog.stop()
-        return self._upstream.adapter.refusal(response.status, response.headers, bytes(body[:most]))
+        return self._adapter.refusal(response.status, response.headers, bytes(body[:most]))
 
     async def _read_end(self) -> None:
         """Read on to the body's end, so that its connection is used again; the answer is complete, come what may."""

@@ -7,12 +7,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from typing_extensions import TypeVar
+
 from pointsman_server.clock import Clock
 from pointsman_server.config import schema
+from pointsman_server.domain import AnyCall, CountCall, EmbedCall, Embeddings
 from pointsman_server.transport.contract import BodyLimits
-from pointsman_server.upstreams.contract import Adapter, Upstream
+from pointsman_server.upstreams.contract import Adapter, Inquiry, Upstream
 from pointsman_server.upstreams.credentials.contract import Credentials
 from pointsman_server.upstreams.translation.profile import Profile
+
+C_contra = TypeVar("C_contra", bound=AnyCall, contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,12 @@ class BuildAdapter(Protocol):
     def __call__(self, profile: Profile, settings: Settings) -> Adapter: ...
 
 
+class BuildInquiry(Protocol[C_contra, R_co]):
+    """An inquiry's class."""
+
+    def __call__(self, profile: Profile, settings: Settings) -> Inquiry[C_contra, R_co]: ...
+
+
 class BuildUpstream(Protocol):
     """What makes an upstream that is not reached over HTTP."""
 
@@ -44,11 +56,15 @@ class BuildUpstream(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One provider; exactly one of `adapter` and `upstream` is set."""
+    """One provider; it has an `upstream`, or what is built over HTTP."""
 
     profile: Profile
     adapter: BuildAdapter | None = None
-    """For a dialect over HTTP."""
+    """For a dialect over HTTP; None for one that answers no questions."""
+    embeddings: BuildInquiry[EmbedCall, Embeddings] | None = None
+    """Over HTTP, where the profile says what it takes for vectors."""
+    counter: BuildInquiry[CountCall, int] | None = None
+    """Over HTTP, where the provider counts tokens with the model's own tokenizer."""
     upstream: BuildUpstream | None = None
     """For what speaks otherwise, or to nobody."""
     versions: Mapping[str, Profile] = field(default_factory=dict)
@@ -64,6 +80,11 @@ class Provider:
     def profile_of(self, backend: schema.Backend) -> Profile:
         """The profile of a backend's version; the default one's where it names none."""
         return self.configure(self.versions.get(backend.api_version, self.profile), backend)
+
+    @property
+    def over_http(self) -> bool:
+        """Whether it is reached over HTTP."""
+        return self.upstream is None
 
     def version_fault(self, api_version: str) -> str:
         """Why the provider cannot be asked for this version; empty when it can, or none is named."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from random import Random
@@ -10,6 +10,7 @@ from random import Random
 from pointsman_server.clock import Clock
 from pointsman_server.config import schema
 from pointsman_server.config.secrets import Secret
+from pointsman_server.domain import Operation
 from pointsman_server.errors import Reason
 from pointsman_server.transport.aiohttp_transport import AiohttpTransport
 from pointsman_server.transport.contract import BodyLimits, Transport, TransportOptions
@@ -29,6 +30,7 @@ from pointsman_server.upstreams.dialects import (
     openai,
     openai_responses,
     simulator,
+    tei,
     tgi,
     triton,
 )
@@ -61,6 +63,8 @@ PROVIDERS: Mapping[str, Provider] = {
     "kserve_grpc": triton.KSERVE_GRPC,
     "gemini": gemini.GEMINI,
     "cohere": cohere.COHERE,
+    "tei": tei.TEI,
+    "huggingface_embeddings": tei.HUGGINGFACE_EMBEDDINGS,
     "simulator": simulator.SIMULATOR,
 }
 """What a backend's `provider` may be."""
@@ -120,22 +124,24 @@ def build_upstream(
     def proof(written: schema.Credentials | None) -> Credentials | None:
         return build_credentials(written, secret, profile, means, Signing(clock, authority))
 
-    written = (backend.credentials, *backend.more_credentials)
-    members = [made for one in written if (made := proof(one)) is not None]
+    members = [made for one in (backend.credentials, *backend.more_credentials) if (made := proof(one))]
     credentials = _together(members, clock, partial(notice, name))
     settings = Settings(url.rstrip("/"), limits, backend, authority, credentials)
     if provider.upstream is not None:
         return provider.upstream(profile, settings, clock)
-    if not url or provider.adapter is None:
+    if not url:
         raise ValueError(f"backend {name}: the provider {backend.provider} has no default url")
     return HttpUpstream(
-        provider.adapter(profile, settings),
+        None if provider.adapter is None else provider.adapter(profile, settings),
         reach(options),
         profile,
         credentials=credentials,
         limits=limits,
         clock=clock,
         headers={name.lower(): value for name, value in backend.headers.items()},
+        embeddings=None if provider.embeddings is None else provider.embeddings(profile, settings),
+        counts=None if provider.counter is None else provider.counter(profile, settings),
+        embeds_at_once=backend.embedding.requests_at_once,
     )
 
 
@@ -149,39 +155,72 @@ def _together(members: Sequence[Credentials], clock: Clock, notice: Notice) -> C
 def profile_of(backend: schema.Backend) -> Profile:
     """The provider's profile, as far as the configuration leaves it in force."""
     profile = PROVIDERS[backend.provider].profile_of(backend).without(backend.drop_params)
-    if backend.unary_upstream is None:
-        return profile
-    return replace(profile, unary_upstream=UnaryUpstream(backend.unary_upstream))
+    if backend.unary_upstream is not None:
+        profile = replace(profile, unary_upstream=UnaryUpstream(backend.unary_upstream))
+    if profile.embeddings is not None and backend.embedding.max_inputs is not None:
+        bounded = replace(profile.embeddings, max_inputs=backend.embedding.max_inputs)
+        profile = replace(profile, embeddings=bounded)
+    return profile
 
 
 def backend_findings(backend: schema.Backend) -> Iterator[tuple[str, str]]:
     """The keys of a backend's configuration that its provider cannot go with, and why; the provider is a known one."""
     provider = PROVIDERS[backend.provider]
-    if provider.adapter is not None and not (backend.url or profile_of(backend).default_url):
+    if provider.over_http and not (backend.url or profile_of(backend).default_url):
         yield "url", f"this key is required: the provider {backend.provider} has no default"
     if fault := provider.version_fault(backend.api_version):
         yield "api_version", fault
     yield from provider.findings(backend)
 
 
-def offers(provider: str) -> Mapping[str, frozenset[str]]:
-    """What a provider can do, in the contract's words: `capabilities`, `input_modalities`, `output_modalities`."""
+def model_findings(model: schema.Model, backends: Mapping[str, schema.Backend]) -> Iterator[tuple[str, str]]:
+    """The keys of a model's configuration that the providers behind it cannot go with; all of them are known ones."""
+    profiles = [profile_of(backends[target.backend]) for target in model.targets]
+    embed, generate = (
+        schema.Operation.EMBED in model.operations,
+        schema.Operation.GENERATE in model.operations,
+    )
+    if embed and not any(profile.embeddings for profile in profiles):
+        yield "operations", "no target's provider makes embeddings"
+    if generate and not any(profile.generates for profile in profiles):
+        yield "operations", "the targets' providers make embeddings only; say so: [embed]"
+
+
+def offers(provider: str, operations: Collection[Operation]) -> Mapping[str, frozenset[str]]:
+    """What a provider can do with a model that may be asked for these operations, in the contract's words.
+
+    Under `capabilities`, `input_modalities` and `output_modalities`.
+    """
     profile = PROVIDERS[provider].profile
-    found = {word for path, word in _CAPABILITIES.items() if path in profile.fields}
+    found, taken, given = set[str](), set[str](), set[str]()
+    if Operation.GENERATE in operations and profile.generates:
+        kinds = _media(profile)
+        found |= {"GENERATE", *(f"{kind}_INPUT" for kind in kinds)}
+        found |= {"STREAMING"} if profile.streaming else set()
+        found |= {word for path, word in _CAPABILITIES.items() if path in profile.fields}
+        found |= {"PROMPT_INPUT"} if profile.prompts else set()
+        found |= {"TOKEN_INPUT"} if profile.token_ids else set()
+        taken |= {"TEXT", *kinds}
+        given |= {"TEXT"}
+    if Operation.EMBED in operations and (embeddings := profile.embeddings) is not None:
+        images = embeddings.images_inline or embeddings.images_by_url
+        found |= {"EMBEDDING"} | ({"IMAGE_INPUT"} if images else set())
+        found |= {"TOKEN_INPUT"} if embeddings.token_ids else set()
+        taken |= {"TEXT"} | ({"IMAGE"} if images else set())
+        given |= {"EMBEDDING"}
+    if found and profile.counts_tokens:
+        found |= {"COUNT_TOKENS"}
+    return {
+        "capabilities": frozenset(found),
+        "input_modalities": frozenset(taken),
+        "output_modalities": frozenset(given),
+    }
+
+
+def _media(profile: Profile) -> set[str]:
     kinds = {
         "IMAGE": profile.images_inline or profile.images_by_url,
         "AUDIO": profile.audio_inline or profile.audio_by_url,
-        "FILE": profile.files_inline,
+        "FILE": profile.files_inline or profile.files_by_url,
     }
-    media = {kind for kind, taken in kinds.items() if taken}
-    found |= {"GENERATE", "STREAMING", *(f"{kind}_INPUT" for kind in media)}
-    found |= {
-        word
-        for word, taken in (("PROMPT_INPUT", profile.prompts), ("TOKEN_INPUT", profile.token_ids))
-        if taken
-    }
-    return {
-        "capabilities": frozenset(found),
-        "input_modalities": frozenset({"TEXT", *media}),
-        "output_modalities": frozenset({"TEXT"}),
-    }
+    return {kind for kind, taken in kinds.items() if taken}

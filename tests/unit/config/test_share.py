@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pointsman_server.config.rules import findings
 from pointsman_server.config.schema import Config
 from pointsman_server.config.share import share
-from pointsman_server.upstreams.registry import backend_findings
+from pointsman_server.upstreams.registry import backend_findings, model_findings
 
 HOME = "127.0.0.1:7"
 
@@ -77,12 +77,12 @@ def test_everything_else_stays():
 
 def test_a_bound_below_the_number_of_workers_is_a_fault():
     """Each of them is named; one worker may have any."""
-    found = dict(findings(config(4, whole=3), {"simulator"}, backend_findings))
+    found = dict(findings(config(4, whole=3), {"simulator"}, backend_findings, model_findings))
     assert set(found) == {
         ("server", "max_calls"),
         ("server", "http2", "max_connections"),
         ("backends", "a", "max_concurrency"),
     }
     assert "workers (4)" in found["server", "max_calls"]
-    assert not list(findings(config(4, whole=4), {"simulator"}, backend_findings))
-    assert not list(findings(config(1, whole=1), {"simulator"}, backend_findings))
+    assert not list(findings(config(4, whole=4), {"simulator"}, backend_findings, model_findings))
+    assert not list(findings(config(1, whole=1), {"simulator"}, backend_findings, model_findings))

@@ -9,7 +9,7 @@ import pytest
 from pointsman_server.clock import SystemClock
 from pointsman_server.config import schema
 from pointsman_server.config.secrets import Secret
-from pointsman_server.domain import Generation
+from pointsman_server.domain import EmbedCall, Generation, Operation, Text
 from pointsman_server.upstreams.credentials import build_credentials
 from pointsman_server.upstreams.dialects.simulator.upstream import SimulatorUpstream
 from pointsman_server.upstreams.http import HttpUpstream
@@ -17,6 +17,7 @@ from pointsman_server.upstreams.registry import (
     PROVIDERS,
     backend_findings,
     build_upstream,
+    model_findings,
     offers,
     profile_of,
 )
@@ -45,7 +46,12 @@ def test_every_row_is_complete():
     """A name is its profile's own, and each is reached in one way."""
     for name, provider in PROVIDERS.items():
         assert provider.profile.provider == name
-        assert (provider.adapter is None) != (provider.upstream is None)
+        over_http = [provider.adapter, provider.embeddings, provider.counter]
+        assert any(over_http) != (provider.upstream is not None)
+        assert (provider.adapter is None) == (not provider.profile.generates or provider.upstream is not None)
+        if provider.over_http:
+            assert (provider.embeddings is None) == (provider.profile.embeddings is None)
+            assert (provider.counter is None) == (not provider.profile.counts_tokens)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +66,8 @@ def test_http_backends(provider):
         timeouts=schema.Timeouts(connect_s=1.5),
     )
     assert isinstance(upstream, HttpUpstream)
-    assert upstream.adapter.request(attempt()).url.startswith("http://own.example/v1/")
+    if upstream.adapter is not None:
+        assert upstream.adapter.request(attempt()).url.startswith("http://own.example/v1/")
     assert upstream.transport.options.connect_timeout_s == 1.5
     assert upstream.transport.options.limits.event_bytes == upstream.limits.event_bytes == 2048
     assert upstream.credentials is None
@@ -157,7 +164,8 @@ def test_the_simulator():
 
 def test_offers():
     """In the contract's words."""
-    openai, llamacpp = offers("openai"), offers("llamacpp")
+    generate = {Operation.GENERATE}
+    openai, llamacpp = offers("openai", generate), offers("llamacpp", generate)
     assert {"GENERATE", "STREAMING", "TOOLS", "JSON_SCHEMA", "IMAGE_INPUT", "FILE_INPUT"} <= openai[
         "capabilities"
     ]
@@ -166,6 +174,45 @@ def test_offers():
     assert "MULTIPLE_CANDIDATES" not in llamacpp["capabilities"]
     assert openai["input_modalities"] == {"TEXT", "IMAGE", "AUDIO", "FILE"}
     assert openai["output_modalities"] == {"TEXT"}
+
+
+def test_offers_follow_what_a_model_may_be_asked_for():
+    """An embedding model generates nothing, whatever its provider can; and one that only embeds says so."""
+    embed = {Operation.EMBED}
+    openai = offers("openai", embed)
+    assert openai["capabilities"] == {"EMBEDDING", "TOKEN_INPUT"}
+    assert (openai["input_modalities"], openai["output_modalities"]) == ({"TEXT"}, {"EMBEDDING"})
+    assert {"EMBEDDING", "IMAGE_INPUT", "COUNT_TOKENS"} <= offers("simulator", embed)["capabilities"]
+    both = offers("openai", {Operation.GENERATE, Operation.EMBED})
+    assert {"GENERATE", "EMBEDDING"} <= both["capabilities"]
+    assert both["output_modalities"] == {"TEXT", "EMBEDDING"}
+    assert offers("tei", {Operation.GENERATE})["capabilities"] == frozenset()
+    assert offers("tgi", embed)["capabilities"] == frozenset()
+
+
+def test_models_that_their_providers_cannot_serve():
+    """Are faults of the configuration."""
+    backends = {name: schema.Backend(provider=name) for name in ("tei", "tgi", "openai")}
+
+    def findings(operations, *names):
+        targets = tuple(schema.Target(backend=name) for name in names)
+        asked = tuple(schema.Operation(word) for word in operations)
+        return list(model_findings(schema.Model(targets=targets, operations=asked), backends))
+
+    assert findings(["embed"], "tgi") == [("operations", "no target's provider makes embeddings")]
+    assert [key for key, _ in findings(["generate"], "tei")] == ["operations"]
+    assert findings(["generate", "embed"], "tei", "tgi") == []
+    assert findings(["embed"], "openai") == []
+
+
+def test_the_bound_on_inputs_is_configured():
+    """In place of the provider's."""
+    bounded = profile_of(schema.Backend(provider="tei", embedding={"max_inputs": 7}))
+    assert bounded.embeddings.max_inputs == 7
+    assert profile_of(schema.Backend(provider="tei")).embeddings.max_inputs == 32
+    call = EmbedCall("m", (Text("x"),), dimensions=3)
+    dropped = build(provider="openai", drop_params=("dimensions",))
+    assert [warning.field for warning in dropped.unsupported(call, "m")] == ["dimensions"]
 
 
 def test_part_numbers():

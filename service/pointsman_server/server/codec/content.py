@@ -55,7 +55,7 @@ def _decode_part(part: pb.Part, within_result: bool) -> domain.Part:
 
 def _decode_content(part: pb.Part, kind: str | None, within_result: bool) -> domain.Content:
     if kind in _MEDIA_KINDS:
-        return _decode_media(_MEDIA_KINDS[kind], part)
+        return decode_media(_MEDIA_KINDS[kind], getattr(part, kind or ""))
     if within_result:
         raise Misfit(kind or "", "a tool result holds text, images, audio or files")
     match kind:
@@ -87,8 +87,8 @@ def _decode_result(result: pb.ToolResult) -> domain.ToolResult:
     return domain.ToolResult(result.tool_call_id, result.name, parts, result.is_error)
 
 
-def _decode_media(kind: domain.MediaKind, part: pb.Part) -> domain.Media:
-    media: pb.Media = getattr(part, kind.value)
+def decode_media(kind: domain.MediaKind, media: pb.Media) -> domain.Media:
+    """An image, sound or file."""
     if media.WhichOneof("source") is None:
         raise Misfit(kind.value, "url or data is required")
     detail = decode_enum(MEDIA_DETAILS, media.detail, f"{kind.value}.detail")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pointsman import v1 as pb
 from pointsman_server import domain
 from pointsman_server.server.codec.content import decode_message
@@ -38,14 +40,16 @@ def _decode_call(request: pb.GenerateRequest) -> domain.Call:
         tools=_decode_tools(request) if request.tools else (),
         tool_choice=_decode_tool_choice(request.tool_choice) if has("tool_choice") else None,
         output_format=decode_output_format(request.output_format) if has("output_format") else None,
-        routing=_decode_routing(request.routing) if has("routing") else _NO_ROUTING,
+        routing=decode_routing(request.routing) if has("routing") else _NO_ROUTING,
         stream_options=_decode_stream_options(request.stream_options)
         if has("stream_options")
         else _NO_STREAM_OPTIONS,
-        cache=_decode_cache(request.cache) if has("cache") else None,
+        cache=decode_cache(request.cache) if has("cache") else None,
         end_user_id=request.end_user_id,
         labels=dict(request.labels),
-        provider_options=_decode_provider_options(request) if request.provider_options else {},
+        provider_options=decode_provider_options(request.provider_options)
+        if request.provider_options
+        else {},
         idempotency_key=request.idempotency_key,
         provider_metadata=dict(request.provider_metadata),
     )
@@ -89,7 +93,8 @@ def _decode_tool_choice(choice: pb.ToolChoice) -> domain.ToolChoice:
     )
 
 
-def _decode_routing(routing: pb.RoutingOptions) -> domain.RoutingOptions:
+def decode_routing(routing: pb.RoutingOptions) -> domain.RoutingOptions:
+    """The caller's say in routing."""
     has = routing.HasField
     return domain.RoutingOptions(
         policy=routing.policy,
@@ -119,7 +124,8 @@ def _decode_stream_options(options: pb.StreamOptions) -> domain.StreamOptions:
     return domain.StreamOptions(options.include_usage_updates, coalesce_s, options.include_routing_events)
 
 
-def _decode_cache(cache: pb.CacheControl) -> domain.CacheControl:
+def decode_cache(cache: pb.CacheControl) -> domain.CacheControl:
+    """The caller's say in caching."""
     return domain.CacheControl(
         mode=decode_enum(CACHE_MODES, cache.mode, "cache.mode"),
         ttl_s=decode_duration(cache.ttl, "cache.ttl") if cache.HasField("ttl") else None,
@@ -128,8 +134,8 @@ def _decode_cache(cache: pb.CacheControl) -> domain.CacheControl:
     )
 
 
-def _decode_provider_options(request: pb.GenerateRequest) -> dict[str, domain.ProviderOptions]:
+def decode_provider_options(options: Mapping[str, pb.ProviderOptions]) -> dict[str, domain.ProviderOptions]:
+    """Options in providers' own words, by dialect."""
     return {
-        dialect: domain.ProviderOptions(options.body_json, dict(options.headers))
-        for dialect, options in request.provider_options.items()
+        dialect: domain.ProviderOptions(own.body_json, dict(own.headers)) for dialect, own in options.items()
     }

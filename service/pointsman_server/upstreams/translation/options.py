@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
-from pointsman_server.domain import Call
+from pointsman_server.domain import ProviderOptions
 from pointsman_server.upstreams.translation.addresses import check_addresses
 from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.verbatim import invalid, members
@@ -15,8 +15,16 @@ from pointsman_server.upstreams.translation.verbatim import invalid, members
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 
 
+class WithOptions(Protocol):
+    """Any kind of call."""
+
+    @property
+    def provider_options(self) -> Mapping[str, ProviderOptions]:
+        """By dialect."""
+
+
 def add_fields(
-    body: dict[str, Any], call: Call, profile: Profile, fields: Mapping[str, str], own: Collection[str], *,
+    body: dict[str, Any], call: WithOptions, profile: Profile, fields: Mapping[str, str], own: Collection[str], *,
     canonical: Callable[[str], str] = str,
 ) -> None:  # fmt: skip
     """Merge the caller's fields into the body. Raises ServiceError INVALID_REQUEST for one that is not free.
@@ -54,7 +62,7 @@ def _check_free(taken: bool, path: str) -> None:
         raise invalid(path, "is written by the router; use the contract's own field")
 
 
-def caller_headers(call: Call, profile: Profile) -> Mapping[str, str]:
+def caller_headers(call: WithOptions, profile: Profile) -> Mapping[str, str]:
     """The caller's headers. Raises ServiceError INVALID_REQUEST for one that is not on the profile's list."""
     options = call.provider_options.get(profile.dialect)
     if options is None or not options.headers:

@@ -6,7 +6,7 @@ A field that a profile does not list is not sent, and its use is reported.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from pointsman_server.domain import MediaKind, ReasoningEffort, ReasoningMode
@@ -19,6 +19,40 @@ class UnaryUpstream(enum.StrEnum):
     UNARY = "unary"
     STREAM = "stream"
     """For servers that go on with a unary call when its caller leaves, but stop a stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingProfile:
+    """What a provider takes of a call for vectors, and how much at once."""
+
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """Contract field -> name on the wire; of `dimensions`, `task`, `truncate` and `end_user_id`."""
+    max_inputs: int = 2048
+    """Of one request; more go in several."""
+    max_tokens: int = 0
+    """Of one request, as far as an estimate can tell; 0: no bound that is known."""
+    max_images: int = 1
+    """Of one request."""
+    token_ids: bool = False
+    images_inline: bool = False
+    images_by_url: bool = False
+    base64: bool = False
+    """Sends vectors as the base64 text of their bytes when it is asked to, which is far less to send and to read."""
+    tasks: Mapping[str, str] = field(default_factory=dict)
+    """The provider's words for what callers may call `query` or `document`; any other word goes as it is."""
+    truncations: Mapping[str, object] = field(default_factory=dict)
+    """Word of `truncate` -> the wire's value; where there are any, other words are not taken."""
+
+    def truncation(self, word: str) -> object:
+        """The wire's value of a word; None where it is not sent."""
+        if not word or "truncate" not in self.fields:
+            return None
+        return self.truncations.get(word.lower()) if self.truncations else word
+
+    def without(self, paths: Collection[str]) -> EmbeddingProfile:
+        """The same, but not taking these contract fields."""
+        kept = {path: name for path, name in self.fields.items() if path not in paths}
+        return self if len(kept) == len(self.fields) else replace(self, fields=kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +156,14 @@ class Profile:
     unary_upstream: UnaryUpstream = UnaryUpstream.UNARY
     streaming: bool = True
     """Without it, a streaming caller is answered in one piece."""
+    generates: bool = True
+    """Answers questions; without it, it is there for vectors alone."""
+    embeddings: EmbeddingProfile | None = None
+    """What it takes to make vectors; None: it makes none."""
+    model_in_path: bool = False
+    """Names the model in the path; without it the server has but one, or it is named in the body."""
+    counts_tokens: bool = False
+    """Counts the tokens of a question with the model's own tokenizer."""
 
     @property
     def prompt_fields(self) -> Mapping[str, str]:
@@ -140,4 +182,7 @@ class Profile:
             for path, name in self.fields.items()
             if not any(path == drop or path.startswith(f"{drop}.") for drop in dropped)
         }
-        return self if len(kept) == len(self.fields) else replace(self, fields=kept)
+        embeddings = None if self.embeddings is None else self.embeddings.without(dropped)
+        if len(kept) == len(self.fields) and embeddings is self.embeddings:
+            return self
+        return replace(self, fields=kept, embeddings=embeddings)

@@ -9,9 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import assert_never
 
 from pointsman_server.domain import (
+    AnyCall,
     Call,
     Choice,
     Conversation,
+    CountCall,
+    EmbedCall,
     Generation,
     Grammar,
     JsonObject,
@@ -35,7 +38,7 @@ from pointsman_server.domain import (
     ToolResult,
     Warning,
 )
-from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.profile import EmbeddingProfile, Profile
 
 UNSUPPORTED_PARAMETER = "UNSUPPORTED_PARAMETER"
 """A field that this provider does not take; the call is sent without it."""
@@ -92,8 +95,50 @@ def origin(profile: Profile, model: str) -> str:
     return f"{profile.dialect}:{model}"
 
 
-def unsupported(call: Call, profile: Profile, model: str = "") -> tuple[Warning, ...]:
+def unsupported(call: AnyCall, profile: Profile, model: str = "") -> tuple[Warning, ...]:
     """Everything that this profile cannot honour of the call with this model; nothing of it is sent."""
+    match call:
+        case EmbedCall() if profile.embeddings is not None:
+            return tuple(_embedding(call, profile.embeddings))
+        case EmbedCall():
+            return (Warning(UNSUPPORTED_CONTENT, "model", "the provider makes no embeddings"),)
+        case Call() | CountCall() if not profile.generates:
+            return (Warning(UNSUPPORTED_CONTENT, "model", "the provider makes embeddings only"),)
+        case Call():
+            return _question(call, profile, model)
+        case CountCall(asked):
+            return _question(asked, profile, model)
+        case _:
+            assert_never(call)
+
+
+def _embedding(call: EmbedCall, profile: EmbeddingProfile) -> Iterator[Warning]:
+    for path, given in (
+        ("dimensions", call.dimensions is not None),
+        ("task", bool(call.task)),
+        ("end_user_id", bool(call.end_user_id)),
+        ("routing.priority", bool(call.routing.priority)),
+    ):
+        if given and path not in profile.fields:
+            yield _parameter(path)
+    if call.truncate and profile.truncation(call.truncate) is None:
+        yield _parameter("truncate")
+    for position, one in enumerate(call.inputs):
+        match one:
+            case Text():
+                pass
+            case TokenIds():
+                if not profile.token_ids:
+                    yield _ineligible(f"inputs[{position}].token_ids", "token ids")
+            case Media():
+                inline = not one.url or one.url[:5].lower() == "data:"
+                if not (profile.images_inline if inline else profile.images_by_url):
+                    yield _ineligible(f"inputs[{position}].image", "this image")
+            case _:
+                assert_never(one)
+
+
+def _question(call: Call, profile: Profile, model: str) -> tuple[Warning, ...]:
     fields = wire_fields(call, profile)
     found = [*_generation(call.generation, fields, profile), *_rest(call, fields)]
     if call.tools or call.tool_choice is not None:

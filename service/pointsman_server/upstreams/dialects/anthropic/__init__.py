@@ -2,6 +2,7 @@
 
 from pointsman_server.upstreams.dialects.anthropic import profiles
 from pointsman_server.upstreams.dialects.anthropic.adapter import AnthropicAdapter
+from pointsman_server.upstreams.dialects.anthropic.counter import counter
 from pointsman_server.upstreams.provider import Provider
 
-ANTHROPIC = Provider(profiles.CURRENT, AnthropicAdapter, versions=profiles.VERSIONS)
+ANTHROPIC = Provider(profiles.CURRENT, AnthropicAdapter, counter=counter, versions=profiles.VERSIONS)

@@ -36,6 +36,7 @@ CURRENT = Profile(
     provider="anthropic",
     dialect="anthropic",
     default_url="https://api.anthropic.com",
+    counts_tokens=True,
     api_version="2026-10-21",
     fields=_FIELDS,
     efforts={

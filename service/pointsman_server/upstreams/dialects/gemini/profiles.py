@@ -11,6 +11,7 @@ GEMINI = Profile(
     provider="gemini",
     dialect="gemini",
     default_url="https://generativelanguage.googleapis.com",
+    counts_tokens=True,
     fields={
         "generation.max_output_tokens": "generationConfig.maxOutputTokens",
         "generation.temperature": "generationConfig.temperature",

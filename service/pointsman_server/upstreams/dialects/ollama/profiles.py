@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pointsman_server.domain import ReasoningEffort, ReasoningMode
-from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.profile import EmbeddingProfile, Profile
 
 OLLAMA = Profile(
     provider="ollama",
@@ -42,4 +42,10 @@ OLLAMA = Profile(
     speaker_names=False,
     image_detail=False,
     reasoning_history="thinking",
+    embeddings=EmbeddingProfile(
+        fields={"dimensions": "dimensions", "truncate": "truncate"},
+        # Its own words are these of JSON; it cuts at the end, or refuses.
+        truncations={"end": True, "true": True, "none": False, "false": False},
+        max_inputs=512,
+    ),
 )

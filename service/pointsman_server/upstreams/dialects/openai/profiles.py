@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pointsman_server.domain import ReasoningEffort, ReasoningMode
 from pointsman_server.errors import Reason
 from pointsman_server.upstreams.translation import alibaba, baidu
-from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
+from pointsman_server.upstreams.translation.profile import EmbeddingProfile, Profile, UnaryUpstream
 
 _SHARED: Mapping[str, str] = {
     "generation.max_output_tokens": "max_tokens",
@@ -57,6 +57,8 @@ _SWITCH: Mapping[ReasoningMode, str | bool] = {ReasoningMode.DISABLED: False, Re
 _OFF: Mapping[ReasoningMode, str | bool] = {ReasoningMode.DISABLED: "none"}
 _ALL_EFFORTS: Mapping[ReasoningEffort, str] = {effort: effort.value.lower() for effort in ReasoningEffort}
 
+_VECTOR_FIELDS: Mapping[str, str] = {"dimensions": "dimensions", "end_user_id": "user"}
+
 OPENAI = Profile(
     provider="openai",
     dialect="openai",
@@ -84,11 +86,13 @@ OPENAI = Profile(
     returns_reasoning=False,
     request_id_header="x-client-request-id",
     caller_headers=frozenset({"x-request-id", "openai-beta"}),
+    embeddings=EmbeddingProfile(fields=_VECTOR_FIELDS, max_tokens=300_000, token_ids=True, base64=True),
 )
 
 VLLM = Profile(
     provider="vllm",
     dialect="openai",
+    counts_tokens=True,
     default_url="http://127.0.0.1:8000/v1",
     fields={
         **_SHARED,
@@ -116,6 +120,9 @@ VLLM = Profile(
     token_ids=True,
     reasoning_history="reasoning",
     caller_headers=frozenset({"x-request-id", "x-session-id", "x-data-parallel-rank"}),
+    embeddings=EmbeddingProfile(
+        fields={**_VECTOR_FIELDS, "routing.priority": "priority"}, token_ids=True, base64=True
+    ),
 )
 
 SGLANG = Profile(
@@ -139,6 +146,7 @@ SGLANG = Profile(
     prompt_names=_COMPLETIONS,
     token_ids=True,
     reasoning_history="reasoning_content",
+    embeddings=EmbeddingProfile(fields=_VECTOR_FIELDS, token_ids=True),
 )
 
 LLAMACPP = Profile(
@@ -165,6 +173,7 @@ LLAMACPP = Profile(
     named_tool_choice=False,
     reasoning_history="reasoning_content",
     unary_upstream=UnaryUpstream.STREAM,
+    embeddings=EmbeddingProfile(token_ids=True, base64=True),
 )
 
 OLLAMA_COMPATIBLE = Profile(
@@ -177,6 +186,7 @@ OLLAMA_COMPATIBLE = Profile(
     images_by_url=False,
     prompts=True,
     prompt_names=_COMPLETIONS,
+    embeddings=EmbeddingProfile(fields={"dimensions": "dimensions"}),
 )
 
 OPENAI_COMPATIBLE = Profile(
@@ -187,6 +197,7 @@ OPENAI_COMPATIBLE = Profile(
     efforts=_THREE_EFFORTS,
     prompts=True,
     prompt_names=_COMPLETIONS,
+    embeddings=EmbeddingProfile(fields=_VECTOR_FIELDS),
 )
 
 AZURE_OPENAI = Profile(
@@ -212,6 +223,7 @@ AZURE_OPENAI = Profile(
     },
     answer_id_headers=("apim-request-id", "x-request-id"),
     request_id_header="x-ms-client-request-id",
+    embeddings=EmbeddingProfile(fields=_VECTOR_FIELDS, max_tokens=300_000, token_ids=True, base64=True),
 )
 
 MISTRAL = Profile(
@@ -250,6 +262,9 @@ MISTRAL = Profile(
     signatures=True,
     usage_option=False,
     answer_id_headers=("mistral-correlation-id", "x-request-id"),
+    embeddings=EmbeddingProfile(
+        fields={"dimensions": "output_dimension"}, max_inputs=512, max_tokens=16_000, base64=True
+    ),
 )
 
 DASHSCOPE_COMPATIBLE = Profile(
@@ -275,6 +290,7 @@ DASHSCOPE_COMPATIBLE = Profile(
     reasoning_history="reasoning_content",
     error_codes=alibaba.ERROR_CODES,
     caller_headers=frozenset({"x-request-id", "x-dashscope-datainspection", "x-dashscope-workspace"}),
+    embeddings=EmbeddingProfile(fields={"dimensions": "dimensions"}, max_inputs=10),
 )
 
 QIANFAN = Profile(
@@ -309,6 +325,7 @@ QIANFAN = Profile(
     },
     answer_id_headers=("x-bce-request-id", "x-request-id"),
     caller_headers=frozenset({"x-request-id", "appid"}),
+    embeddings=EmbeddingProfile(fields={"end_user_id": "user"}, max_inputs=16),
 )
 
 HUGGINGFACE = Profile(

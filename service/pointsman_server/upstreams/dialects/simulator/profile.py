@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pointsman_server.domain import ReasoningEffort, ReasoningMode
-from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.profile import EmbeddingProfile, Profile
 
 SIMULATOR = Profile(
     provider="simulator",
@@ -31,5 +31,12 @@ SIMULATOR = Profile(
     prompts=True,
     token_ids=True,
     reasoning_history="reasoning",
+    counts_tokens=True,
+    embeddings=EmbeddingProfile(
+        fields=dict.fromkeys(("dimensions", "task", "truncate", "end_user_id"), ""),
+        token_ids=True,
+        images_inline=True,
+        images_by_url=True,
+    ),
 )  # fmt: skip
 """For load tests and demonstrations."""

@@ -23,7 +23,7 @@ from types import TracebackType
 from pointsman_server.clock import Clock
 from pointsman_server.config import schema
 from pointsman_server.context import Attempt
-from pointsman_server.domain import Call, Event, Opened, Usage, UsageReport, Warning
+from pointsman_server.domain import AnyCall, Event, Opened, Usage, UsageReport, Warning
 from pointsman_server.errors import Reason, ServiceError, UpstreamFault
 from pointsman_server.upstreams.contract import Batch
 from pointsman_server.upstreams.dialects.simulator.answer import (
@@ -33,6 +33,7 @@ from pointsman_server.upstreams.dialects.simulator.answer import (
     count_input,
     steering,
 )
+from pointsman_server.upstreams.dialects.simulator.inquiries import SimulatedCounter, SimulatedEmbedder
 from pointsman_server.upstreams.provider import Settings
 from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.support import unsupported
@@ -54,6 +55,8 @@ class SimulatorUpstream:
         self.config = config
         self.clock = clock
         self._profile = profile
+        self.embedder = SimulatedEmbedder(self)
+        self.counter = SimulatedCounter(self)
         self._script = itertools.cycle([parse_step(step) for step in config.script] or [Steering()])
 
     def open(self, attempt: Attempt) -> SimulatedAnswer:
@@ -64,7 +67,11 @@ class SimulatorUpstream:
         """What the script says next."""
         return next(self._script)
 
-    def unsupported(self, call: Call, model: str) -> Sequence[Warning]:
+    def failure(self, reason: Reason) -> ServiceError:
+        """What it fails with when it is told to."""
+        return _failure(reason)
+
+    def unsupported(self, call: AnyCall, model: str) -> Sequence[Warning]:
         """What the profile says."""
         return unsupported(call, self._profile, model)
 

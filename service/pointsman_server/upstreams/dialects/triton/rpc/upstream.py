@@ -11,8 +11,9 @@ import grpc
 
 from pointsman_server.clock import Clock, Watchdog
 from pointsman_server.context import Attempt
-from pointsman_server.domain import Call, Warning
+from pointsman_server.domain import AnyCall, Warning
 from pointsman_server.transport.contract import HTTPRequest
+from pointsman_server.upstreams.contract import Embedder, TokenCounter
 from pointsman_server.upstreams.dialects.triton.rpc.answer import RpcAnswer
 from pointsman_server.upstreams.dialects.triton.rpc.faults import not_connected
 from pointsman_server.upstreams.dialects.triton.rpc.messages import SERVICE
@@ -32,6 +33,9 @@ _NOT_YET = (grpc.ChannelConnectivity.IDLE, grpc.ChannelConnectivity.CONNECTING)
 class RpcUpstream:
     """One backend. Raises OSError where its file of authorities cannot be read."""
 
+    embedder: Embedder | None = None
+    counter: TokenCounter | None = None
+
     def __init__(self, profile: Profile, settings: Settings, clock: Clock) -> None:
         backend = settings.backend
         self.clock = clock
@@ -50,7 +54,7 @@ class RpcUpstream:
         """As the protocol says; the upstream has accepted it when the first message comes."""
         return RpcAnswer(self, attempt)
 
-    def unsupported(self, call: Call, model: str) -> Sequence[Warning]:
+    def unsupported(self, call: AnyCall, model: str) -> Sequence[Warning]:
         """What the profile says."""
         return unsupported(call, self.profile, model)
 

@@ -1,0 +1,102 @@
+"""/embeddings of OpenAI and of those who took it over."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+from pointsman_server.context import Attempt
+from pointsman_server.domain import EmbedCall, Embeddings, Opened, Usage
+from pointsman_server.errors import Reason, ServiceError
+from pointsman_server.transport.contract import Headers, HTTPRequest
+from pointsman_server.upstreams.contract import Reply
+from pointsman_server.upstreams.dialects.openai.place import Place, deployment_place
+from pointsman_server.upstreams.provider import Settings
+from pointsman_server.upstreams.translation import decoding
+from pointsman_server.upstreams.translation.documents import as_list, as_object, loose_json
+from pointsman_server.upstreams.translation.embedding import (
+    map_fields,
+    texts_or_tokens,
+    vector_of,
+    vectors_in_order,
+)
+from pointsman_server.upstreams.translation.error_objects import answered_error, read_refusal, say
+from pointsman_server.upstreams.translation.faults import bounded_word, whole_number
+from pointsman_server.upstreams.translation.options import add_fields
+from pointsman_server.upstreams.translation.profile import EmbeddingProfile, Profile
+from pointsman_server.upstreams.translation.requests import json_request
+
+_OWN = frozenset(
+    {"model", "input", "encoding_format", "dimensions", "output_dimension", "output_dtype", "stream"}
+)
+"""The dialect's; no caller's option replaces them: they decide what is embedded, and how the answer is read."""
+
+
+class OpenAIEmbeddings:
+    """Vectors of texts and tokens."""
+
+    def __init__(self, profile: Profile, settings: Settings) -> None:
+        self._profile = profile
+        self._embedding = profile.embeddings or EmbeddingProfile()
+        self._place = Place(settings.base_url)
+        if profile.deployments:
+            self._place = deployment_place(settings.base_url, settings.backend.api_version)
+
+    def request(self, attempt: Attempt[EmbedCall]) -> HTTPRequest:
+        """As the protocol says."""
+        call, profile, model = attempt.call, self._profile, attempt.target.model
+        body: dict[str, Any] = {"model": model, "input": texts_or_tokens(call)}
+        if self._embedding.base64:
+            body["encoding_format"] = "base64"
+        map_fields(body, call, self._embedding)
+        if call.provider_options:
+            add_fields(body, call, profile, self._embedding.fields, _OWN)
+        return json_request(self._place.url(model, "/embeddings"), attempt, profile, body)
+
+    def answer(
+        self, attempt: Attempt[EmbedCall], status: int, headers: Headers, body: bytes
+    ) -> Reply[Embeddings]:
+        """As the protocol says. Vectors say themselves which input is theirs."""
+        document = as_object(loose_json(body))
+        data = as_list(document.get("data"))
+        if not data:
+            raise self._no_answer(document, status, headers)
+        vectors: list[array[float] | None] = [None] * len(data)
+        for position, entry in enumerate(data):
+            index = whole_number(as_object(entry).get("index"), len(data) - 1)
+            vectors[position if index is None else index] = vector_of(as_object(entry).get("embedding"))
+        return Reply(
+            Embeddings(vectors_in_order(vectors, len(attempt.call.inputs))),
+            usage=_map_usage(as_object(document.get("usage"))),
+            opened=Opened(
+                response_id=bounded_word(document.get("id")),
+                model=bounded_word(document.get("model")),
+                upstream_request_id=self._request_id(headers),
+            ),
+        )
+
+    def refusal(self, status: int, headers: Headers, body: bytes) -> ServiceError:
+        """As the protocol says."""
+        profile = self._profile
+        return read_refusal(status, headers, body, profile.error_codes, profile.answer_id_headers)
+
+    def _no_answer(self, document: dict[str, Any], status: int, headers: Headers) -> ServiceError:
+        said = say(document)
+        if said is None:
+            return ServiceError(Reason.UPSTREAM_BAD_RESPONSE, "the upstream's answer holds no vectors")
+        place = decoding.Place(status, headers, self._request_id(headers))
+        fault = place.fault(stream_status=said.status)
+        return answered_error(said, fault, headers, self._profile.error_codes)
+
+    def _request_id(self, headers: Headers) -> str:
+        names = self._profile.answer_id_headers
+        return next((bounded_word(headers[name]) for name in names if name in headers), "")
+
+
+def _map_usage(usage: dict[str, Any]) -> Usage | None:
+    inputs, total = whole_number(usage.get("prompt_tokens")), whole_number(usage.get("total_tokens"))
+    if inputs is None and total is None:
+        return None
+    return Usage(
+        input_tokens=total if inputs is None else inputs, total_tokens=inputs if total is None else total
+    )
