@@ -58,6 +58,10 @@ help: ## Tell what there is
 	.venv-proto/bin/python $(INSTALL) -r requirements/proto.txt
 	touch $@
 
+.venv-triton/.stamp: requirements/triton.txt
+	[ -x .venv-triton/bin/python ] || $(PYTHON) -m venv .venv-triton
+	if .venv-triton/bin/python $(INSTALL) -r $<; then touch $@; else echo "Triton cannot be installed here: its tests will be skipped"; fi
+
 .venv-client-floor/.stamp: requirements/build.txt requirements/client-floor.txt clients/python/pyproject.toml
 	[ -x .venv-client-floor/bin/python ] || $(PYTHON) -m venv .venv-client-floor
 	.venv-client-floor/bin/python $(INSTALL) -r requirements/build.txt
@@ -87,7 +91,7 @@ test-client-floor: .venv-client-floor/.stamp ## Check that the stubs work with t
 	.venv-client-floor/bin/python tools/client_floor.py
 
 .PHONY: test-e2e
-test-e2e: .venv/.stamp-e2e .venv-client-floor/.stamp .venv-proto/.stamp ## Run the tests that start whole processes and real engines
+test-e2e: .venv/.stamp-e2e .venv-client-floor/.stamp .venv-proto/.stamp .venv-triton/.stamp ## Run the tests that start whole processes and real engines
 	$(BIN)/python -m pytest -m e2e $(ARGS)
 
 .PHONY: test-kube

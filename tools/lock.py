@@ -29,6 +29,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     "load": ("dev", "service"),
     "client-floor": (),
     "proto": (),
+    "triton": (),
 }
 # Settings of the machine that would add addresses to what is written, or to where it is looked for.
 NO_ADDRESSES = ("--no-emit-index-url", "--no-emit-trusted-host", "--no-emit-find-links", "--no-emit-options")

@@ -1,0 +1,74 @@
+"""A real tritonserver out of its wheel, with the models of `triton_models`."""
+
+import shutil
+import signal
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.parts import HOST, ROOT, Process, free_port
+
+MODELS = Path(__file__).parent / "triton_models"
+STAMP = ROOT / ".venv-triton" / ".stamp"
+PACKAGES = next(iter((ROOT / ".venv-triton" / "lib").glob("python*/site-packages")), Path("none"))
+HOME = PACKAGES / "pytriton" / "tritonserver"
+
+
+class Triton(Process):
+    """One server; `notes` is where its models write how each telling ended."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        super().__init__(name, folder / f"{name}.log")
+        self.notes = folder / f"{name}-notes"
+        self.notes.mkdir()
+        self.http, self.grpc, self._metrics = free_port(), free_port(), free_port()
+        self._backends = folder / f"{name}-backends"
+
+    async def serve(self) -> None:
+        """Starts it, and waits until every model is ready."""
+        self._place_backends()
+        places = {"http": self.http, "grpc": self.grpc, "metrics": self._metrics}
+        options = [f"--{kind}-address={HOST}" for kind in places]
+        options += [f"--{kind}-port={port}" for kind, port in places.items()]
+        options += [f"--model-repository={MODELS}", f"--backend-directory={self._backends}"]
+        options += ["--allow-gpu-metrics=false", "--disable-auto-complete-config", "--exit-timeout-secs=20"]
+        self.start([str(HOME / "bin" / "tritonserver"), *options], environment=self._environment())
+        await self.answers(f"http://{HOST}:{self.http}/v2/health/ready")
+
+    def _place_backends(self) -> None:
+        # The wheel keeps one stub for each Python; the backend looks for the running one's beside itself.
+        if self._backends.exists():
+            return
+        shutil.copytree(HOME / "backends", self._backends)
+        stubs = HOME / "python_backend_stubs" / sysconfig.get_python_version()
+        for stub in stubs.iterdir():
+            shutil.copy2(stub, self._backends / "python")
+        # The interpreter within the stub looks at no PYTHONPATH, but at its own folder.
+        for package in ("numpy", "numpy.libs"):
+            (self._backends / "python" / package).symlink_to(PACKAGES / package)
+
+    def _environment(self) -> dict[str, str]:
+        # The second folder holds the libpython that the stub is linked with; another one of the system would not fit.
+        libraries = [str(PACKAGES / "nvidia_pytriton.libs"), sysconfig.get_config_var("LIBDIR")]
+        return {
+            "LD_LIBRARY_PATH": ":".join(libraries),
+            "TRITON_NOTES": str(self.notes),
+        }
+
+    def note(self, name: str) -> str:
+        """How that telling ended; empty while it has not."""
+        file = self.notes / name
+        return file.read_text() if file.exists() else ""
+
+    def drain(self) -> None:
+        """Asks it to end: running streams go on, and new calls are refused."""
+        self.signal(signal.SIGTERM)
+
+    def backend(self, provider: str, **open_inference: Any) -> dict[str, Any]:
+        """Its entry under `backends`."""
+        port = self.grpc if provider.endswith("_grpc") else self.http
+        return {
+            "provider": provider,
+            "url": f"http://{HOST}:{port}",
+            "open_inference": {"batched": False, **open_inference},
+        }
