@@ -69,9 +69,12 @@ class Release:
         return str(file)
 
     def install(self, values: Mapping[str, Any]) -> str:
-        """Install, and wait until all pods are ready."""
+        """Install, and wait until all pods are ready and in the headless Service."""
         given = ["--values", self._values(values), "--wait", "--timeout", "2m"]
-        return self.helm("install", NAME, str(CHART), *given)
+        notes = self.helm("install", NAME, str(CHART), *given)
+        # The slices are written by a controller of their own, a moment after the pods are ready.
+        until("every pod takes calls", lambda: len(self.targets()) == len(self.pods()))
+        return notes
 
     def upgrade(self, values: Mapping[str, Any], *arguments: str) -> str:
         """Upgrade to exactly these values, and wait until all pods are ready."""
