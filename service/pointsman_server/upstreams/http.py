@@ -30,7 +30,7 @@ from pointsman_server.upstreams.contract import (
 )
 from pointsman_server.upstreams.credentials.contract import Credentials
 from pointsman_server.upstreams.inquiries import Question, SplittingEmbedder
-from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
+from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.support import unsupported
 
 ERROR_BODY_S = 1.0
@@ -82,8 +82,7 @@ class HttpUpstream:
 
     def streams(self, *, stream: bool) -> bool:
         """As the caller does, unless the profile streams for unary callers too, or for nobody."""
-        profile = self._profile
-        return profile.streaming and (stream or profile.unary_upstream is UnaryUpstream.STREAM)
+        return self._profile.streams(stream=stream)
 
     async def close(self) -> None:
         """Close the pool, and what the credentials keep."""

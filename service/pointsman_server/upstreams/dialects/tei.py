@@ -36,7 +36,7 @@ from pointsman_server.upstreams.translation.faults import (
 )
 from pointsman_server.upstreams.translation.options import add_fields
 from pointsman_server.upstreams.translation.profile import EmbeddingProfile, Profile
-from pointsman_server.upstreams.translation.requests import json_request
+from pointsman_server.upstreams.translation.requests import encoded, post
 
 _DIRECTIONS: Mapping[str, str] = {"end": "Right", "start": "Left", "right": "Right", "left": "Left"}
 _EMBEDDINGS = EmbeddingProfile(
@@ -99,7 +99,7 @@ class TeiEmbeddings:
             body["truncation_direction"] = direction
         if call.provider_options:
             add_fields(body, call, self._profile, self._embedding.fields, _OWN)
-        return json_request(self._url(attempt.target.model), attempt, self._profile, body)
+        return post(self._url(attempt.target.model), attempt, self._profile, encoded(body, ""))
 
     def _url(self, model: str) -> str:
         if not self._profile.model_in_path:

@@ -10,8 +10,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, assert_never
 
-import msgspec
-
 from pointsman_server.context import Attempt
 from pointsman_server.domain import (
     Call,
@@ -54,11 +52,12 @@ from pointsman_server.upstreams.translation.faults import (
     should_retry,
     whole_number,
 )
-from pointsman_server.upstreams.translation.options import add_fields, caller_headers
-from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
+from pointsman_server.upstreams.translation.options import add_fields
+from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.prompts import prompt_text
+from pointsman_server.upstreams.translation.requests import EVENTS, JSON, encoded, post
 from pointsman_server.upstreams.translation.support import format_path, wire_fields
-from pointsman_server.upstreams.translation.verbatim import invalid, verbatim_object
+from pointsman_server.upstreams.translation.verbatim import verbatim_object
 
 PROFILE = Profile(
     provider="tgi",
@@ -87,7 +86,6 @@ PROFILE = Profile(
     prompt_lacks=(),
 )
 
-_ENCODE = msgspec.json.Encoder().encode
 _LEAST_TOP_P = 1e-6
 _SEEDS = 2**64
 _OWN = frozenset(
@@ -127,19 +125,10 @@ class TgiAdapter:
 
     def request(self, attempt: Attempt) -> HTTPRequest:
         """As the protocol says."""
-        stream = attempt.stream or self._profile.unary_upstream is UnaryUpstream.STREAM
-        return HTTPRequest(
-            method="POST",
-            url=f"{self._url}_stream" if stream else self._url,
-            headers={
-                "content-type": "application/json",
-                "accept": "text/event-stream" if stream else "application/json",
-                self._profile.request_id_header: attempt.upstream_id,
-                **attempt.trace_headers,
-                **caller_headers(attempt.call, self._profile),
-            },
-            body=_encode_body(attempt, self._profile, stream=stream),
-        )
+        stream = self._profile.streams(stream=attempt.stream)
+        url = f"{self._url}_stream" if stream else self._url
+        body = _encode_body(attempt, self._profile, stream=stream)
+        return post(url, attempt, self._profile, body, accept=EVENTS if stream else JSON)
 
     def decoder(self, attempt: Attempt, status: int, headers: Headers) -> Decoder:
         """As the protocol says."""
@@ -147,7 +136,7 @@ class TgiAdapter:
 
     def refusal(self, status: int, headers: Headers, body: bytes) -> ServiceError:
         """As the protocol says."""
-        return _map_error(_said(parse(body)), status, headers, _place(status, headers))
+        return _map_error(error_objects.say(parse(body)) or Said(), status, headers, _place(status, headers))
 
 
 def _place(status: int, headers: Headers) -> UpstreamFault:
@@ -168,10 +157,7 @@ def _encode_body(attempt: Attempt, profile: Profile, *, stream: bool) -> bytes:
         parameters["grammar"] = _map_format(call)
     if call.provider_options:
         add_fields(body, call, profile, fields, _OWN)
-    try:
-        return _ENCODE(body)
-    except (msgspec.MsgspecError, UnicodeError, OverflowError):
-        raise invalid("conversation", "holds text that is not Unicode") from None
+    return encoded(body)
 
 
 def _map_generation(
@@ -280,7 +266,7 @@ class TgiReader:
 
     def _check(self, document: Mapping[str, Any], name: str) -> None:
         if document.get("error") or name == "error":
-            said = _said(document)
+            said = error_objects.say(document) or Said()
             raise _map_error(
                 said, said.status, self.place.headers, self.place.fault(stream_status=said.status)
             )
@@ -345,17 +331,6 @@ def _first(told: object, header: str | None) -> int | None:
     if number is None and header is not None and header.isascii() and header.isdigit() and len(header) < 16:
         return int(header)
     return number
-
-
-def _said(document: object) -> Said:
-    """Texts that come as a list are those of the hosted service."""
-    error = as_object(document).get("error")
-    if isinstance(error, list):
-        document = {
-            **as_object(document),
-            "error": "; ".join(text for text in error[:8] if isinstance(text, str)),
-        }
-    return error_objects.say(document) or Said()
 
 
 def _map_error(said: Said, status: int, headers: Headers, upstream: UpstreamFault) -> ServiceError:

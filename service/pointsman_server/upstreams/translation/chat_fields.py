@@ -20,11 +20,14 @@ from pointsman_server.domain import (
     JsonSchema,
     ReasoningConfig,
     Regex,
+    Role,
     Tool,
+    ToolCall,
     ToolChoice,
     ToolChoiceMode,
     Verbosity,
 )
+from pointsman_server.upstreams.translation.bodies import put_field
 from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.support import (
     SCALARS,
@@ -36,7 +39,7 @@ from pointsman_server.upstreams.translation.support import (
 from pointsman_server.upstreams.translation.verbatim import verbatim_object
 
 _SCHEMA_NAME = "output"
-_NO_PARAMETERS = msgspec.Raw(b'{"type":"object","properties":{}}')
+NO_PARAMETERS = msgspec.Raw(b'{"type":"object","properties":{}}')
 _UNSAFE_NAME = re.compile(r"[^A-Za-z0-9_-]", re.ASCII)
 
 
@@ -74,12 +77,12 @@ def _map_reasoning(
     if mode is not None and config.mode is not None:
         # A mode may have a field of its own.
         own = fields.get(f"generation.reasoning.mode.{config.mode.value.lower()}")
-        _put(body, own or fields["generation.reasoning.mode"], mode)
+        put_field(body, own or fields["generation.reasoning.mode"], mode)
     if effort is not None and "reasoning_effort" not in body:
-        _put(body, fields["generation.reasoning.effort"], effort)
+        put_field(body, fields["generation.reasoning.effort"], effort)
     for name, value in (("budget_tokens", config.budget_tokens), ("include", config.include)):
         if value is not None and (wire := fields.get(f"generation.reasoning.{name}")):
-            _put(body, wire, value)
+            put_field(body, wire, value)
 
 
 def map_tools(call: Call, body: dict[str, Any], fields: Mapping[str, str], profile: Profile) -> None:
@@ -121,14 +124,39 @@ def map_tool(tool: Tool, path: str, *, strict: bool) -> dict[str, object]:
     function: dict[str, object] = {"name": tool.name}
     if tool.description:
         function["description"] = tool.description
-    function["parameters"] = (
-        verbatim_object(tool.parameters_json_schema, f"{path}.parameters_json_schema")
-        if tool.parameters_json_schema
-        else _NO_PARAMETERS
-    )
+    function["parameters"] = parameters_of(tool, path)
     if strict and tool.strict is not None:
         function["strict"] = tool.strict
     return {"type": "function", "function": function}
+
+
+def parameters_of(tool: Tool, path: str) -> msgspec.Raw:
+    """Its schema, which all wires want. Raises ServiceError INVALID_REQUEST for one that is no object."""
+    schema = tool.parameters_json_schema
+    return verbatim_object(schema, f"{path}.parameters_json_schema") if schema else NO_PARAMETERS
+
+
+def map_call(call: ToolCall) -> dict[str, object]:
+    """A call in the history."""
+    function = {"name": call.name, "arguments": call.arguments_json or "{}"}
+    return {"id": call.id, "type": "function", "function": function}
+
+
+def role_of(role: Role, *, developer: str = "system") -> str:
+    """Who speaks; `developer` is the word for developers where the wire has one."""
+    match role:
+        case Role.DEVELOPER:
+            return developer
+        case Role.SYSTEM:
+            return "system"
+        case Role.USER:
+            return "user"
+        case Role.ASSISTANT:
+            return "assistant"
+        case Role.TOOL:
+            return "tool"
+        case _:
+            assert_never(role)
 
 
 def map_format(call: Call, body: dict[str, Any], fields: Mapping[str, str]) -> None:
@@ -149,23 +177,19 @@ def map_format(call: Call, body: dict[str, Any], fields: Mapping[str, str]) -> N
             value = values
         case _:
             assert_never(call.output_format)
-    _put(body, wire, value)
+    put_field(body, wire, value)
+
+
+def schema_name(wanted: JsonSchema) -> str:
+    """The schema's name in the letters that are taken; the wire wants one."""
+    return _UNSAFE_NAME.sub("_", wanted.name)[:64] or _SCHEMA_NAME
 
 
 def _map_schema(wanted: JsonSchema) -> dict[str, object]:
-    schema: dict[str, object] = {"name": _UNSAFE_NAME.sub("_", wanted.name)[:64] or _SCHEMA_NAME}
+    schema: dict[str, object] = {"name": schema_name(wanted)}
     if wanted.description:
         schema["description"] = wanted.description
     schema["schema"] = verbatim_object(wanted.schema_json, "output_format.json_schema.schema_json")
     if wanted.strict is not None:
         schema["strict"] = wanted.strict
     return schema
-
-
-def _put(body: dict[str, Any], wire: str, value: object) -> None:
-    """Write a field; a dot leads into an object."""
-    outer, dot, inner = wire.partition(".")
-    if dot:
-        body.setdefault(outer, {})[inner] = value
-    else:
-        body[wire] = value

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from pointsman_server.domain import EmbedCall, Embeddings, EmbedInput, Media, Text, TokenIds, Usage
 from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.upstreams.contract import Reply
+from pointsman_server.upstreams.translation.bodies import put_field
 from pointsman_server.upstreams.translation.profile import EmbeddingProfile
 
 _BYTES_PER_TOKEN = 2
@@ -109,11 +110,7 @@ def map_fields(body: dict[str, Any], call: EmbedCall, profile: EmbeddingProfile)
         ("routing.priority", -call.routing.priority or None),
     ):
         if value is not None and (wire := fields.get(path)):
-            outer, dot, inner = wire.partition(".")
-            if dot:
-                body.setdefault(outer, {})[inner] = value
-            else:
-                body[wire] = value
+            put_field(body, wire, value)
 
 
 def vectors_in_order(vectors: Sequence[array[float] | None], count: int) -> tuple[array[float], ...]:

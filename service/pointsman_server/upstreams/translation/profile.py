@@ -165,6 +165,10 @@ class Profile:
     counts_tokens: bool = False
     """Counts the tokens of a question with the model's own tokenizer."""
 
+    def streams(self, *, stream: bool) -> bool:
+        """Whether the provider is asked for a stream: as the caller does, for unary callers too, or for nobody."""
+        return self.streaming and (stream or self.unary_upstream is UnaryUpstream.STREAM)
+
     @property
     def prompt_fields(self) -> Mapping[str, str]:
         """`fields` where a prompt or tokens are continued: nothing that only a conversation has."""

@@ -11,8 +11,8 @@ from pointsman_server.upstreams.dialects.anthropic.refusal import read_refusal
 from pointsman_server.upstreams.dialects.anthropic.request import DEFAULT_LIMIT, encode_body, output_limit
 from pointsman_server.upstreams.provider import Settings
 from pointsman_server.upstreams.translation.decoding import AnswerDecoder
-from pointsman_server.upstreams.translation.options import caller_headers
-from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
+from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.requests import EVENTS, JSON, post
 
 _LARGEST_WHOLE = 21_333
 """Output tokens above which Anthropic's own client refuses to wait for a whole answer: at the 128,000 an hour that it
@@ -33,21 +33,14 @@ class AnthropicAdapter:
         """As the protocol says."""
         default = self._default_limit or attempt.target.output_token_limit or DEFAULT_LIMIT
         limit = output_limit(attempt.call, self._profile, default)
-        stream = (
-            attempt.stream or self._profile.unary_upstream is UnaryUpstream.STREAM or limit > _LARGEST_WHOLE
-        )
-        return HTTPRequest(
-            method="POST",
-            url=self._url,
-            headers={
-                "content-type": "application/json",
-                "accept": "text/event-stream" if stream else "application/json",
-                "anthropic-version": self._profile.api_version,
-                self._profile.request_id_header: attempt.upstream_id,
-                **attempt.trace_headers,
-                **caller_headers(attempt.call, self._profile),
-            },
-            body=encode_body(attempt, self._profile, limit, stream=stream),
+        stream = self._profile.streams(stream=attempt.stream) or limit > _LARGEST_WHOLE
+        return post(
+            self._url,
+            attempt,
+            self._profile,
+            encode_body(attempt, self._profile, limit, stream=stream),
+            accept=EVENTS if stream else JSON,
+            more={"anthropic-version": self._profile.api_version},
         )
 
     def decoder(self, attempt: Attempt, status: int, headers: Headers) -> Decoder:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, assert_never
 
-import msgspec
-
 from pointsman_server.context import Attempt
 from pointsman_server.domain import (
     Call,
@@ -20,8 +18,10 @@ from pointsman_server.domain import (
     ToolChoiceMode,
 )
 from pointsman_server.upstreams.dialects.anthropic.messages import map_messages, map_system
+from pointsman_server.upstreams.translation.chat_fields import parameters_of
 from pointsman_server.upstreams.translation.options import add_fields
 from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.requests import encoded
 from pointsman_server.upstreams.translation.support import (
     SCALARS,
     budget_of,
@@ -32,8 +32,6 @@ from pointsman_server.upstreams.translation.support import (
 from pointsman_server.upstreams.translation.thinking import thinking_of
 from pointsman_server.upstreams.translation.verbatim import invalid, verbatim_object
 
-_ENCODE = msgspec.json.Encoder().encode
-_NO_PARAMETERS = msgspec.Raw(b'{"type":"object","properties":{}}')
 _OWN = frozenset({"model", "messages", "system", "stream", "max_tokens"})
 """The adapter's, whatever the call; no caller's option replaces them."""
 
@@ -79,10 +77,7 @@ def encode_body(attempt: Attempt, profile: Profile, limit: int, *, stream: bool)
         body["metadata"] = {"user_id": call.end_user_id}
     if call.provider_options:
         add_fields(body, call, profile, fields, _OWN)
-    try:
-        return _ENCODE(body)
-    except (msgspec.MsgspecError, UnicodeError, OverflowError):
-        raise invalid("conversation", "holds text that is not Unicode") from None
+    return encoded(body)
 
 
 def _map_generation(call: Call, body: dict[str, Any], fields: Mapping[str, str], profile: Profile) -> None:
@@ -146,11 +141,7 @@ def _map_tool(tool: Tool, path: str, *, strict: bool) -> dict[str, object]:
     mapped: dict[str, object] = {"name": tool.name}
     if tool.description:
         mapped["description"] = tool.description
-    mapped["input_schema"] = (
-        verbatim_object(tool.parameters_json_schema, f"{path}.parameters_json_schema")
-        if tool.parameters_json_schema
-        else _NO_PARAMETERS
-    )
+    mapped["input_schema"] = parameters_of(tool, path)
     if strict and tool.strict is not None:
         mapped["strict"] = tool.strict
     return mapped

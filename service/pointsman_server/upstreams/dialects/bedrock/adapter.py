@@ -14,8 +14,8 @@ from pointsman_server.upstreams.dialects.bedrock.refusal import read_refusal
 from pointsman_server.upstreams.dialects.bedrock.request import encode_body
 from pointsman_server.upstreams.provider import Settings
 from pointsman_server.upstreams.translation.decoding import AnswerDecoder
-from pointsman_server.upstreams.translation.options import caller_headers
-from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
+from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.requests import JSON, post
 
 
 class BedrockAdapter:
@@ -28,21 +28,12 @@ class BedrockAdapter:
 
     def request(self, attempt: Attempt) -> HTTPRequest:
         """As the protocol says."""
-        stream = attempt.stream or self._profile.unary_upstream is UnaryUpstream.STREAM
+        stream = self._profile.streams(stream=attempt.stream)
         # Ids of models hold colons, and those of inference profiles slashes: they are one step of the path.
         model = quote(attempt.target.model, safe="")
-        return HTTPRequest(
-            method="POST",
-            url=f"{self._base_url}/model/{model}/converse{'-stream' if stream else ''}",
-            headers={
-                "content-type": "application/json",
-                "accept": FRAMES if stream else "application/json",
-                self._profile.request_id_header: attempt.upstream_id,
-                **attempt.trace_headers,
-                **caller_headers(attempt.call, self._profile),
-            },
-            body=encode_body(attempt, self._profile),
-        )
+        url = f"{self._base_url}/model/{model}/converse{'-stream' if stream else ''}"
+        body = encode_body(attempt, self._profile)
+        return post(url, attempt, self._profile, body, accept=FRAMES if stream else JSON)
 
     def decoder(self, attempt: Attempt, status: int, headers: Headers) -> Decoder:
         """As the protocol says."""

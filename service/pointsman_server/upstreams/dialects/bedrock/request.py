@@ -24,14 +24,15 @@ from pointsman_server.domain import (
     ToolResult,
 )
 from pointsman_server.upstreams.dialects.bedrock.messages import map_messages, map_system
+from pointsman_server.upstreams.translation.bodies import put_field
+from pointsman_server.upstreams.translation.chat_fields import NO_PARAMETERS, parameters_of
 from pointsman_server.upstreams.translation.options import add_fields
 from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.requests import encoded
 from pointsman_server.upstreams.translation.support import SCALARS, effort_of, format_path, wire_fields
 from pointsman_server.upstreams.translation.thinking import SMALLEST_BUDGET, thinking_of
 from pointsman_server.upstreams.translation.verbatim import invalid, verbatim_object
 
-_ENCODE = msgspec.json.Encoder().encode
-_NO_PARAMETERS = msgspec.Raw(b'{"type": "object", "properties": {}}')
 _OWN = frozenset(
     {
         "messages", "system", "toolConfig", "promptVariables", "modelId", "inferenceConfig.maxTokens",
@@ -70,10 +71,7 @@ def encode_body(attempt: Attempt, profile: Profile) -> bytes:
         add_fields(body, call, profile, fields, _OWN)
         if more := body.pop("tools", None):
             body.setdefault("toolConfig", {"tools": []})["tools"] += more
-    try:
-        return msgspec.json.format(_ENCODE(body), indent=0)
-    except (msgspec.MsgspecError, UnicodeError, OverflowError):
-        raise invalid("conversation", "holds text that is not Unicode") from None
+    return msgspec.json.format(encoded(body), indent=0)
 
 
 def _map_generation(
@@ -82,9 +80,9 @@ def _map_generation(
     for name in SCALARS:
         value = getattr(generation, name)
         if value is not None and (wire := fields.get(f"generation.{name}")):
-            _put(body, wire, value)
+            put_field(body, wire, value)
     if generation.stop_sequences and (wire := fields.get("generation.stop_sequences")):
-        _put(body, wire, generation.stop_sequences)
+        put_field(body, wire, generation.stop_sequences)
     if generation.reasoning is not None:
         limit = generation.max_output_tokens or 4 * SMALLEST_BUDGET
         _map_reasoning(generation.reasoning, body, fields, profile, limit)
@@ -94,9 +92,9 @@ def _map_reasoning(
     config: ReasoningConfig, body: dict[str, Any], fields: Mapping[str, str], profile: Profile, limit: int
 ) -> None:
     if thinking := thinking_of(config, fields, profile, limit):
-        _put(body, "additionalModelRequestFields.thinking", thinking)
+        put_field(body, "additionalModelRequestFields.thinking", thinking)
     if (effort := effort_of(config, fields, profile)) is not None:
-        _put(body, fields["generation.reasoning.effort"], effort)
+        put_field(body, fields["generation.reasoning.effort"], effort)
 
 
 def _map_tools(call: Call, messages: Sequence[Message], fields: Mapping[str, str]) -> dict[str, Any]:
@@ -116,7 +114,7 @@ def _map_tools(call: Call, messages: Sequence[Message], fields: Mapping[str, str
         offered = tuple(tool for tool in offered if tool.name in allowed)
     tools = [_map_tool(tool, f"tools[{n}]", strict=strict) for n, tool in enumerate(offered)]
     if not tools:
-        tools = [{"toolSpec": {"name": name, "inputSchema": {"json": _NO_PARAMETERS}}} for name in used]
+        tools = [{"toolSpec": {"name": name, "inputSchema": {"json": NO_PARAMETERS}}} for name in used]
     if not tools:
         return {}
     return {"tools": tools, "toolChoice": wanted} if wanted and offered else {"tools": tools}
@@ -148,9 +146,7 @@ def _map_tool(tool: Tool, path: str, *, strict: bool) -> dict[str, object]:
     mapped: dict[str, object] = {"name": tool.name}
     if tool.description:
         mapped["description"] = tool.description
-    schema = tool.parameters_json_schema
-    parameters = verbatim_object(schema, f"{path}.parameters_json_schema") if schema else _NO_PARAMETERS
-    mapped["inputSchema"] = {"json": parameters}
+    mapped["inputSchema"] = {"json": parameters_of(tool, path)}
     if strict and tool.strict is not None:
         mapped["strict"] = tool.strict
     return {"toolSpec": mapped}
@@ -167,7 +163,7 @@ def _map_format(call: Call, body: dict[str, Any], fields: Mapping[str, str]) -> 
         schema["name"] = wanted.name
     if wanted.description:
         schema["description"] = wanted.description
-    _put(body, wire, {"type": "json_schema", "structure": {"jsonSchema": schema}})
+    put_field(body, wire, {"type": "json_schema", "structure": {"jsonSchema": schema}})
 
 
 def _map_rest(call: Call, body: dict[str, Any], fields: Mapping[str, str]) -> None:
@@ -175,13 +171,4 @@ def _map_rest(call: Call, body: dict[str, Any], fields: Mapping[str, str]) -> No
     if call.provider_metadata and (wire := fields.get("provider_metadata")):
         body[wire] = dict(call.provider_metadata)
     if call.end_user_id and (wire := fields.get("end_user_id")):
-        _put(body, wire, call.end_user_id)
-
-
-def _put(body: dict[str, Any], wire: str, value: object) -> None:
-    """Write a field; a dot leads into an object."""
-    outer, dot, inner = wire.partition(".")
-    if dot:
-        body.setdefault(outer, {})[inner] = value
-    else:
-        body[wire] = value
+        put_field(body, wire, call.end_user_id)

@@ -18,6 +18,7 @@ from pointsman_server.domain import (
     ToolResult,
 )
 from pointsman_server.upstreams.translation.addresses import verbatim_part
+from pointsman_server.upstreams.translation.chat_fields import map_call, role_of
 from pointsman_server.upstreams.translation.media import inline_base64
 from pointsman_server.upstreams.translation.media_urls import media_url_fault
 from pointsman_server.upstreams.translation.parts import result_texts
@@ -45,7 +46,7 @@ def map_messages(messages: Iterable[Message], profile: Profile, model: str) -> l
 
 
 def _map_message(message: Message, path: str, profile: Profile, model: str) -> Iterator[dict[str, Any]]:
-    mapped: dict[str, Any] = {"role": _role(message.role)}
+    mapped: dict[str, Any] = {"role": role_of(message.role)}
     if content := list(_content(message, path, profile, model)):
         mapped["content"] = _short(content)
     if message.role is Role.ASSISTANT:
@@ -53,25 +54,11 @@ def _map_message(message: Message, path: str, profile: Profile, model: str) -> I
         plan = "".join(thought.text for thought in thoughts if thought.kind is ReasoningKind.PLAN)
         if plan and profile.reasoning_history:
             mapped["tool_plan"] = plan
-        if calls := [_map_call(part.content) for part in message.parts if isinstance(part.content, ToolCall)]:
+        if calls := [map_call(part.content) for part in message.parts if isinstance(part.content, ToolCall)]:
             mapped["tool_calls"] = calls
     # A turn of which nothing is left, such as a tool's whose results went ahead, is left out.
     if len(mapped) > 1:
         yield mapped
-
-
-def _role(role: Role) -> str:
-    match role:
-        case Role.SYSTEM | Role.DEVELOPER:
-            return "system"
-        case Role.USER:
-            return "user"
-        case Role.ASSISTANT:
-            return "assistant"
-        case Role.TOOL:
-            return "tool"
-        case _:
-            assert_never(role)
 
 
 def _content(message: Message, path: str, profile: Profile, model: str) -> Iterator[Piece]:
@@ -101,11 +88,6 @@ def _short(content: list[Piece]) -> str | list[Piece]:
         text: str = only["text"]
         return text
     return content
-
-
-def _map_call(call: ToolCall) -> dict[str, object]:
-    function = {"name": call.name, "arguments": call.arguments_json or "{}"}
-    return {"id": call.id, "type": "function", "function": function}
 
 
 def _map_result(result: ToolResult) -> dict[str, object]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, assert_never
 
-import msgspec
-
 from pointsman_server.context import Attempt
 from pointsman_server.domain import (
     Call,
@@ -21,14 +19,15 @@ from pointsman_server.domain import (
     ReasoningMode,
     Regex,
     TokenIds,
-    Tool,
     ToolChoice,
     ToolChoiceMode,
 )
 from pointsman_server.upstreams.dialects.cohere.messages import map_messages
 from pointsman_server.upstreams.translation.bodies import put_field
+from pointsman_server.upstreams.translation.chat_fields import map_tool
 from pointsman_server.upstreams.translation.options import add_fields
 from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.requests import encoded
 from pointsman_server.upstreams.translation.support import (
     SCALARS,
     budget_of,
@@ -38,8 +37,6 @@ from pointsman_server.upstreams.translation.support import (
 )
 from pointsman_server.upstreams.translation.verbatim import invalid, verbatim_object
 
-_ENCODE = msgspec.json.Encoder().encode
-_NO_PARAMETERS = msgspec.Raw(b'{"type":"object","properties":{}}')
 _OWN = frozenset({"model", "messages", "stream"})
 """The adapter's, whatever the profile; no caller's option replaces them."""
 
@@ -68,10 +65,7 @@ def encode_body(attempt: Attempt, profile: Profile, *, stream: bool) -> bytes:
         body[wire] = max(0, -call.routing.priority)
     if call.provider_options:
         add_fields(body, call, profile, fields, _OWN)
-    try:
-        return _ENCODE(body)
-    except (msgspec.MsgspecError, UnicodeError, OverflowError):
-        raise invalid("conversation", "holds text that is not Unicode") from None
+    return encoded(body)
 
 
 def _map_generation(
@@ -114,22 +108,11 @@ def _map_tools(call: Call, body: dict[str, Any], fields: Mapping[str, str]) -> N
         for position, tool in enumerate(call.tools)
         if not allowed or tool.name in allowed
     ]
-    body["tools"] = [_map_tool(tool, path) for tool, path in tools]
+    body["tools"] = [map_tool(tool, path, strict=False) for tool, path in tools]
     if any(tool.strict for tool, _ in tools) and (strict := fields.get("tools.strict")):
         body[strict] = True
     if wire and choice.mode in (ToolChoiceMode.NONE, ToolChoiceMode.REQUIRED):
         body[wire] = choice.mode.value
-
-
-def _map_tool(tool: Tool, path: str) -> dict[str, object]:
-    function: dict[str, object] = {"name": tool.name}
-    if tool.description:
-        function["description"] = tool.description
-    schema = tool.parameters_json_schema
-    function["parameters"] = (
-        verbatim_object(schema, f"{path}.parameters_json_schema") if schema else _NO_PARAMETERS
-    )
-    return {"type": "function", "function": function}
 
 
 def _map_format(call: Call, body: dict[str, Any], fields: Mapping[str, str]) -> None:

@@ -11,11 +11,11 @@ from pointsman_server.upstreams.dialects.dashscope.request import encode_body, n
 from pointsman_server.upstreams.provider import Settings
 from pointsman_server.upstreams.translation.decoding import AnswerDecoder
 from pointsman_server.upstreams.translation.error_objects import read_refusal
-from pointsman_server.upstreams.translation.options import caller_headers
-from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
+from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.requests import EVENTS, post
 
-_STREAMED = {"accept": "text/event-stream", "x-accel-buffering": "no", "x-dashscope-sse": "enable"}
-_WHOLE = {"accept": "application/json; charset=utf-8"}
+_STREAMED = {"x-accel-buffering": "no", "x-dashscope-sse": "enable"}
+_JSON = "application/json; charset=utf-8"
 
 
 class DashScopeAdapter:
@@ -30,19 +30,16 @@ class DashScopeAdapter:
 
     def request(self, attempt: Attempt) -> HTTPRequest:
         """As the protocol says."""
-        stream = attempt.stream or self._profile.unary_upstream is UnaryUpstream.STREAM
+        stream = self._profile.streams(stream=attempt.stream)
         multimodal = self._multimodal or needs_multimodal(attempt.call, self._profile, attempt.target.model)
-        return HTTPRequest(
-            method="POST",
-            url=self._multimodal_url if multimodal else self._text_url,
-            headers={
-                "content-type": "application/json; charset=utf-8",
-                **(_STREAMED if stream else _WHOLE),
-                self._profile.request_id_header: attempt.upstream_id,
-                **attempt.trace_headers,
-                **caller_headers(attempt.call, self._profile),
-            },
-            body=encode_body(attempt, self._profile, stream=stream, multimodal=multimodal),
+        return post(
+            self._multimodal_url if multimodal else self._text_url,
+            attempt,
+            self._profile,
+            encode_body(attempt, self._profile, stream=stream, multimodal=multimodal),
+            accept=EVENTS if stream else _JSON,
+            content_type=_JSON,
+            more=_STREAMED if stream else {},
         )
 
     def decoder(self, attempt: Attempt, status: int, headers: Headers) -> Decoder:

@@ -27,12 +27,19 @@ from pointsman_server.domain import (
     ToolResult,
 )
 from pointsman_server.upstreams.translation.addresses import verbatim_part
-from pointsman_server.upstreams.translation.chat_fields import map_format, map_generation, map_tools
+from pointsman_server.upstreams.translation.chat_fields import (
+    map_call,
+    map_format,
+    map_generation,
+    map_tools,
+    role_of,
+)
 from pointsman_server.upstreams.translation.media import inline_base64
 from pointsman_server.upstreams.translation.media_urls import media_url_fault
 from pointsman_server.upstreams.translation.options import add_fields
 from pointsman_server.upstreams.translation.parts import result_texts, tool_names
 from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.requests import encoded
 from pointsman_server.upstreams.translation.support import takes_media, takes_provider_part, wire_fields
 from pointsman_server.upstreams.translation.verbatim import invalid, members
 
@@ -64,10 +71,7 @@ def encode_body(attempt: Attempt, profile: Profile, *, stream: bool, multimodal:
         parameters.setdefault(_INCREMENTAL, True)
     model = attempt.target.model
     messages = _map_messages(_turns(call), profile, model, multimodal=multimodal)
-    try:
-        return _ENCODE({"model": model, "input": {"messages": messages}, "parameters": parameters})
-    except (msgspec.MsgspecError, UnicodeError, OverflowError):
-        raise invalid("conversation", "holds text that is not Unicode") from None
+    return encoded({"model": model, "input": {"messages": messages}, "parameters": parameters})
 
 
 def needs_multimodal(call: Call, profile: Profile, model: str) -> bool:
@@ -144,31 +148,17 @@ def _map_message(
         if isinstance(part.content, ToolResult):
             yield _map_result(part.content, names)
     pieces = list(_map_pieces(message.parts, path, profile, model))
-    calls = [_map_call(part.content) for part in message.parts if isinstance(part.content, ToolCall)]
+    calls = [map_call(part.content) for part in message.parts if isinstance(part.content, ToolCall)]
     if not (pieces or calls):
         return
     # Beside calls there must be a content, if an empty one.
-    mapped: dict[str, Any] = {"role": _role(message.role), "content": pieces or [{"text": ""}]}
+    mapped: dict[str, Any] = {"role": role_of(message.role), "content": pieces or [{"text": ""}]}
     thoughts = [part.content.text for part in message.parts if isinstance(part.content, Reasoning)]
     if any(thoughts) and message.role is Role.ASSISTANT:
         mapped[profile.reasoning_history] = "".join(thoughts)
     if calls:
         mapped["tool_calls"] = calls
     yield mapped
-
-
-def _role(role: Role) -> str:
-    match role:
-        case Role.SYSTEM | Role.DEVELOPER:
-            return "system"
-        case Role.USER:
-            return "user"
-        case Role.ASSISTANT:
-            return "assistant"
-        case Role.TOOL:
-            return "tool"
-        case _:
-            assert_never(role)
 
 
 def _map_pieces(parts: Iterable[Part], path: str, profile: Profile, model: str) -> Iterator[Any]:
@@ -197,11 +187,6 @@ def _map_media(media: Media, path: str, profile: Profile) -> dict[str, Any]:
         return {name: media.url}
     media_type, data = inline_base64(media, path)
     return {name: f"data:{media_type};base64,{data}"}
-
-
-def _map_call(call: ToolCall) -> dict[str, object]:
-    function = {"name": call.name, "arguments": call.arguments_json or "{}"}
-    return {"id": call.id, "type": "function", "function": function}
 
 
 def _map_result(result: ToolResult, names: Mapping[str, str]) -> dict[str, Any]:

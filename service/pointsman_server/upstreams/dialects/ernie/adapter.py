@@ -13,8 +13,8 @@ from pointsman_server.upstreams.dialects.ernie.refusal import read_refusal
 from pointsman_server.upstreams.dialects.ernie.request import encode_body
 from pointsman_server.upstreams.provider import Settings
 from pointsman_server.upstreams.translation.decoding import AnswerDecoder
-from pointsman_server.upstreams.translation.options import caller_headers
-from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
+from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.requests import EVENTS, JSON, post
 
 
 class ErnieAdapter:
@@ -27,19 +27,10 @@ class ErnieAdapter:
 
     def request(self, attempt: Attempt) -> HTTPRequest:
         """As the protocol says."""
-        stream = attempt.stream or self._profile.unary_upstream is UnaryUpstream.STREAM
-        return HTTPRequest(
-            method="POST",
-            url=f"{self._url}/{quote(attempt.target.model, safe='')}",
-            headers={
-                "content-type": "application/json",
-                "accept": "text/event-stream" if stream else "application/json",
-                self._profile.request_id_header: attempt.upstream_id,
-                **attempt.trace_headers,
-                **caller_headers(attempt.call, self._profile),
-            },
-            body=encode_body(attempt, self._profile, stream=stream),
-        )
+        stream = self._profile.streams(stream=attempt.stream)
+        url = f"{self._url}/{quote(attempt.target.model, safe='')}"
+        body = encode_body(attempt, self._profile, stream=stream)
+        return post(url, attempt, self._profile, body, accept=EVENTS if stream else JSON)
 
     def decoder(self, attempt: Attempt, status: int, headers: Headers) -> Decoder:
         """As the protocol says."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, assert_never
 
-import msgspec
-
 from pointsman_server.context import Attempt
 from pointsman_server.domain import (
     Call,
@@ -31,11 +29,11 @@ from pointsman_server.upstreams.translation.chat_fields import map_generation, m
 from pointsman_server.upstreams.translation.options import add_fields
 from pointsman_server.upstreams.translation.parts import result_texts, tool_names
 from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.requests import encoded
 from pointsman_server.upstreams.translation.support import only_tool, wire_fields
 from pointsman_server.upstreams.translation.turns import Turn, system_parts, turns_of
 from pointsman_server.upstreams.translation.verbatim import invalid
 
-_ENCODE = msgspec.json.Encoder().encode
 _OWN = frozenset({"messages", "system", "functions", "stream", "max_output_tokens"})
 """The adapter's, whatever the profile; no caller's option replaces them."""
 
@@ -59,10 +57,7 @@ def encode_body(attempt: Attempt, profile: Profile, *, stream: bool) -> bytes:
         body[wire] = call.end_user_id
     if call.provider_options:
         add_fields(body, call, profile, fields, _OWN)
-    try:
-        return _ENCODE(body)
-    except (msgspec.MsgspecError, UnicodeError, OverflowError):
-        raise invalid("conversation", "holds text that is not Unicode") from None
+    return encoded(body)
 
 
 def _messages(call: Call) -> Sequence[Message]:

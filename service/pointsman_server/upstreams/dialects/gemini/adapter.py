@@ -13,8 +13,8 @@ from pointsman_server.upstreams.dialects.gemini.refusal import read_refusal
 from pointsman_server.upstreams.dialects.gemini.request import encode_body
 from pointsman_server.upstreams.provider import Settings
 from pointsman_server.upstreams.translation.decoding import AnswerDecoder
-from pointsman_server.upstreams.translation.options import caller_headers
-from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
+from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.requests import EVENTS, JSON, post
 from pointsman_server.upstreams.translation.verbatim import invalid
 
 
@@ -28,20 +28,11 @@ class GeminiAdapter:
 
     def request(self, attempt: Attempt) -> HTTPRequest:
         """As the protocol says."""
-        stream = attempt.stream or self._profile.unary_upstream is UnaryUpstream.STREAM
+        stream = self._profile.streams(stream=attempt.stream)
         method = "streamGenerateContent?alt=sse" if stream else "generateContent"
-        return HTTPRequest(
-            method="POST",
-            url=f"{self._url}/{_resource(attempt.target.model)}:{method}",
-            headers={
-                "content-type": "application/json",
-                "accept": "text/event-stream" if stream else "application/json",
-                self._profile.request_id_header: attempt.upstream_id,
-                **attempt.trace_headers,
-                **caller_headers(attempt.call, self._profile),
-            },
-            body=encode_body(attempt, self._profile),
-        )
+        url = f"{self._url}/{_resource(attempt.target.model)}:{method}"
+        body = encode_body(attempt, self._profile)
+        return post(url, attempt, self._profile, body, accept=EVENTS if stream else JSON)
 
     def decoder(self, attempt: Attempt, status: int, headers: Headers) -> Decoder:
         """As the protocol says."""

@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import Any, assert_never
 
-import msgspec
-
 from pointsman_server.context import Attempt
 from pointsman_server.domain import (
     Call,
@@ -30,6 +28,7 @@ from pointsman_server.upstreams.dialects.gemini.contents import map_contents, ma
 from pointsman_server.upstreams.translation.bodies import put_field
 from pointsman_server.upstreams.translation.options import add_fields
 from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.requests import encoded
 from pointsman_server.upstreams.translation.support import (
     SCALARS,
     budget_of,
@@ -40,7 +39,6 @@ from pointsman_server.upstreams.translation.support import (
 )
 from pointsman_server.upstreams.translation.verbatim import invalid, verbatim_object
 
-_ENCODE = msgspec.json.Encoder().encode
 _OWN = frozenset({"model", "contents", "systemInstruction", "toolConfig.functionCallingConfig"})
 """The adapter's, whatever the profile; no caller's option replaces them."""
 _SNAKE = re.compile(r"_([a-z0-9])", re.ASCII)
@@ -70,10 +68,7 @@ def encode_body(attempt: Attempt, profile: Profile) -> bytes:
     if call.provider_options:
         own = {*_OWN, *(wire for wire in fields.values() if wire.startswith("generationConfig."))}
         add_fields(body, call, profile, fields, own, canonical=_camel)
-    try:
-        return _ENCODE(body)
-    except (msgspec.MsgspecError, UnicodeError, OverflowError):
-        raise invalid("conversation", "holds text that is not Unicode") from None
+    return encoded(body)
 
 
 def _camel(name: str) -> str:

@@ -12,8 +12,8 @@ from pointsman_server.upstreams.dialects.ollama.request import encode_body
 from pointsman_server.upstreams.provider import Settings
 from pointsman_server.upstreams.translation.decoding import AnswerDecoder
 from pointsman_server.upstreams.translation.lines import LineEvents
-from pointsman_server.upstreams.translation.options import caller_headers
-from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
+from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.requests import JSON, post
 from pointsman_server.upstreams.translation.support import is_chat
 
 _LINES = "application/x-ndjson"
@@ -30,19 +30,10 @@ class OllamaAdapter:
 
     def request(self, attempt: Attempt) -> HTTPRequest:
         """As the protocol says."""
-        stream = attempt.stream or self._profile.unary_upstream is UnaryUpstream.STREAM
-        return HTTPRequest(
-            method="POST",
-            url=self._chat_url if is_chat(attempt.call, self._profile) else self._prompt_url,
-            headers={
-                "content-type": "application/json",
-                "accept": _LINES if stream else "application/json",
-                self._profile.request_id_header: attempt.upstream_id,
-                **attempt.trace_headers,
-                **caller_headers(attempt.call, self._profile),
-            },
-            body=encode_body(attempt, self._profile, stream=stream),
-        )
+        stream = self._profile.streams(stream=attempt.stream)
+        url = self._chat_url if is_chat(attempt.call, self._profile) else self._prompt_url
+        body = encode_body(attempt, self._profile, stream=stream)
+        return post(url, attempt, self._profile, body, accept=_LINES if stream else JSON)
 
     def decoder(self, attempt: Attempt, status: int, headers: Headers) -> Decoder:
         """As the protocol says."""

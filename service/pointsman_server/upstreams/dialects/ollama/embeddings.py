@@ -22,7 +22,7 @@ from pointsman_server.upstreams.translation.embedding import (
 from pointsman_server.upstreams.translation.faults import bounded_word, whole_number
 from pointsman_server.upstreams.translation.options import add_fields
 from pointsman_server.upstreams.translation.profile import EmbeddingProfile, Profile
-from pointsman_server.upstreams.translation.requests import json_request
+from pointsman_server.upstreams.translation.requests import encoded, post
 
 _OWN = frozenset({"model", "input", "dimensions", "truncate"})
 """The dialect's; no caller's option replaces them."""
@@ -43,7 +43,7 @@ class OllamaEmbeddings:
         map_fields(body, call, self._embedding)
         if call.provider_options:
             add_fields(body, call, self._profile, self._embedding.fields, _OWN)
-        return json_request(self._url, attempt, self._profile, body)
+        return post(self._url, attempt, self._profile, encoded(body, ""))
 
     def answer(
         self, attempt: Attempt[EmbedCall], status: int, headers: Headers, body: bytes

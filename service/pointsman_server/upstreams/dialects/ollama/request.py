@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, assert_never
 
-import msgspec
-
 from pointsman_server.context import Attempt
 from pointsman_server.domain import (
     Call,
@@ -25,15 +23,17 @@ from pointsman_server.domain import (
     Role,
     Text,
     TokenIds,
-    Tool,
     ToolCall,
     ToolChoiceMode,
     ToolResult,
 )
+from pointsman_server.upstreams.translation.bodies import put_field
+from pointsman_server.upstreams.translation.chat_fields import map_tool, role_of
 from pointsman_server.upstreams.translation.media import inline_base64
 from pointsman_server.upstreams.translation.options import add_fields
 from pointsman_server.upstreams.translation.parts import result_texts
 from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.requests import encoded
 from pointsman_server.upstreams.translation.support import (
     SCALARS,
     effort_of,
@@ -45,8 +45,6 @@ from pointsman_server.upstreams.translation.support import (
 )
 from pointsman_server.upstreams.translation.verbatim import invalid, verbatim_object
 
-_ENCODE = msgspec.json.Encoder().encode
-_NO_PARAMETERS = msgspec.Raw(b'{"type":"object","properties":{}}')
 _OWN = frozenset(
     {"model", "messages", "prompt", "images", "raw", "stream", "logprobs", "options.num_predict"}
 )
@@ -65,10 +63,7 @@ def encode_body(attempt: Attempt, profile: Profile, *, stream: bool) -> bytes:
         _map_format(call, body, fields)
     if call.provider_options:
         add_fields(body, call, profile, fields, _OWN)
-    try:
-        return _ENCODE(body)
-    except (msgspec.MsgspecError, UnicodeError, OverflowError):
-        raise invalid("conversation", "holds text that is not Unicode") from None
+    return encoded(body)
 
 
 def _map_input(call: Call, body: dict[str, Any], profile: Profile) -> None:
@@ -103,7 +98,7 @@ def _map_messages(messages: Iterable[Message], profile: Profile) -> list[dict[st
 
 
 def _map_message(message: Message, path: str, profile: Profile) -> Iterator[dict[str, Any]]:
-    mapped: dict[str, Any] = {"role": _role(message.role)}
+    mapped: dict[str, Any] = {"role": role_of(message.role)}
     texts = list(_texts(message.parts))
     if texts:
         mapped["content"] = "".join(texts)
@@ -122,20 +117,6 @@ def _map_message(message: Message, path: str, profile: Profile) -> Iterator[dict
         mapped["tool_calls"] = calls
     if len(mapped) > 1:
         yield mapped
-
-
-def _role(role: Role) -> str:
-    match role:
-        case Role.SYSTEM | Role.DEVELOPER:
-            return "system"
-        case Role.USER:
-            return "user"
-        case Role.ASSISTANT:
-            return "assistant"
-        case Role.TOOL:
-            return "tool"
-        case _:
-            assert_never(role)
 
 
 def _texts(parts: Iterable[Part]) -> Iterator[str]:
@@ -181,21 +162,10 @@ def _map_tools(call: Call, profile: Profile) -> list[dict[str, object]]:
         choice.allowed_tools if choice is not None and "tool_choice.allowed_tools" in profile.fields else ()
     )
     return [
-        _map_tool(tool, f"tools[{position}]")
+        map_tool(tool, f"tools[{position}]", strict=False)
         for position, tool in enumerate(call.tools)
         if not allowed or tool.name in allowed
     ]
-
-
-def _map_tool(tool: Tool, path: str) -> dict[str, object]:
-    function: dict[str, object] = {"name": tool.name}
-    if tool.description:
-        function["description"] = tool.description
-    schema = tool.parameters_json_schema
-    function["parameters"] = (
-        verbatim_object(schema, f"{path}.parameters_json_schema") if schema else _NO_PARAMETERS
-    )
-    return {"type": "function", "function": function}
 
 
 def _map_generation(
@@ -204,11 +174,11 @@ def _map_generation(
     for name in SCALARS:
         value = getattr(generation, name)
         if value is not None and (wire := fields.get(f"generation.{name}")):
-            _put(body, wire, value)
+            put_field(body, wire, value)
     if generation.top_logprobs is not None and "top_logprobs" in body:
         body["logprobs"] = True
     if generation.stop_sequences and (wire := fields.get("generation.stop_sequences")):
-        _put(body, wire, generation.stop_sequences)
+        put_field(body, wire, generation.stop_sequences)
     if generation.reasoning is not None:
         _map_reasoning(generation.reasoning, body, fields, profile)
 
@@ -233,12 +203,3 @@ def _map_format(call: Call, body: dict[str, Any], fields: Mapping[str, str]) -> 
             body[wire] = verbatim_object(schema, "output_format.json_schema.schema_json")
         case _:
             return
-
-
-def _put(body: dict[str, Any], wire: str, value: object) -> None:
-    """Write a field; a dot leads into an object."""
-    outer, dot, inner = wire.partition(".")
-    if dot:
-        body.setdefault(outer, {})[inner] = value
-    else:
-        body[wire] = value

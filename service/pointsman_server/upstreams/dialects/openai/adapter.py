@@ -12,8 +12,8 @@ from pointsman_server.upstreams.dialects.openai.request import encode_body
 from pointsman_server.upstreams.provider import Settings
 from pointsman_server.upstreams.translation.decoding import AnswerDecoder
 from pointsman_server.upstreams.translation.error_objects import read_refusal
-from pointsman_server.upstreams.translation.options import caller_headers
-from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
+from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.requests import EVENTS, JSON, post
 from pointsman_server.upstreams.translation.support import is_chat
 
 
@@ -29,20 +29,11 @@ class OpenAIAdapter:
 
     def request(self, attempt: Attempt) -> HTTPRequest:
         """As the protocol says."""
-        stream = attempt.stream or self._profile.unary_upstream is UnaryUpstream.STREAM
+        stream = self._profile.streams(stream=attempt.stream)
         chat = is_chat(attempt.call, self._profile)
-        return HTTPRequest(
-            method="POST",
-            url=self._place.url(attempt.target.model, "/chat/completions" if chat else "/completions"),
-            headers={
-                "content-type": "application/json",
-                "accept": "text/event-stream" if stream else "application/json",
-                self._profile.request_id_header: attempt.upstream_id,
-                **attempt.trace_headers,
-                **caller_headers(attempt.call, self._profile),
-            },
-            body=encode_body(attempt, self._profile, stream=stream),
-        )
+        url = self._place.url(attempt.target.model, "/chat/completions" if chat else "/completions")
+        body = encode_body(attempt, self._profile, stream=stream)
+        return post(url, attempt, self._profile, body, accept=EVENTS if stream else JSON)
 
     def decoder(self, attempt: Attempt, status: int, headers: Headers) -> Decoder:
         """As the protocol says."""

@@ -24,7 +24,7 @@ from pointsman_server.upstreams.translation.error_objects import answered_error,
 from pointsman_server.upstreams.translation.faults import bounded_word, whole_number
 from pointsman_server.upstreams.translation.options import add_fields
 from pointsman_server.upstreams.translation.profile import EmbeddingProfile, Profile
-from pointsman_server.upstreams.translation.requests import json_request
+from pointsman_server.upstreams.translation.requests import encoded, post
 
 _OWN = frozenset(
     {"model", "input", "encoding_format", "dimensions", "output_dimension", "output_dtype", "stream"}
@@ -51,7 +51,7 @@ class OpenAIEmbeddings:
         map_fields(body, call, self._embedding)
         if call.provider_options:
             add_fields(body, call, profile, self._embedding.fields, _OWN)
-        return json_request(self._place.url(model, "/embeddings"), attempt, profile, body)
+        return post(self._place.url(model, "/embeddings"), attempt, profile, encoded(body, ""))
 
     def answer(
         self, attempt: Attempt[EmbedCall], status: int, headers: Headers, body: bytes

@@ -20,6 +20,7 @@ from pointsman_server.domain import (
     ToolResult,
 )
 from pointsman_server.upstreams.translation.addresses import verbatim_part
+from pointsman_server.upstreams.translation.chat_fields import map_call, role_of
 from pointsman_server.upstreams.translation.media_urls import media_url_fault
 from pointsman_server.upstreams.translation.parts import fitted_tool_id, result_texts, tool_names
 from pointsman_server.upstreams.translation.profile import Profile
@@ -63,26 +64,11 @@ def _map_message(
 
 
 def _said(message: Message, profile: Profile, content: object) -> dict[str, Any]:
-    mapped = {"role": _role(message.role, profile), "content": content}
+    developer = "developer" if profile.developer_role else "system"
+    mapped = {"role": role_of(message.role, developer=developer), "content": content}
     if message.name and profile.speaker_names:
         mapped["name"] = message.name
     return mapped
-
-
-def _role(role: Role, profile: Profile) -> str:
-    match role:
-        case Role.DEVELOPER:
-            return "developer" if profile.developer_role else "system"
-        case Role.SYSTEM:
-            return "system"
-        case Role.USER:
-            return "user"
-        case Role.ASSISTANT:
-            return "assistant"
-        case Role.TOOL:
-            return "tool"
-        case _:
-            assert_never(role)
 
 
 def _content(parts: Iterable[Part], path: str, profile: Profile, model: str) -> str | list[object]:
@@ -154,8 +140,7 @@ def _as_pieces(content: str | list[object]) -> list[object]:
 
 
 def _map_call(call: ToolCall, profile: Profile) -> dict[str, object]:
-    function = {"name": call.name, "arguments": call.arguments_json or "{}"}
-    return {"id": _tool_id(call.id, profile), "type": "function", "function": function}
+    return {**map_call(call), "id": _tool_id(call.id, profile)}
 
 
 def _tool_id(tool_id: str, profile: Profile) -> str:

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, assert_never
 
-import msgspec
-
 from pointsman_server.context import Attempt
 from pointsman_server.domain import Call, Conversation, Prompt, TokenIds
 from pointsman_server.upstreams.dialects.openai.messages import map_messages
 from pointsman_server.upstreams.translation.chat_fields import map_format, map_generation, map_tools
 from pointsman_server.upstreams.translation.options import add_fields
 from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.requests import encoded
 from pointsman_server.upstreams.translation.support import is_chat, wire_fields
-from pointsman_server.upstreams.translation.verbatim import invalid
 
-_ENCODE = msgspec.json.Encoder().encode
 _OWN = frozenset(
     {
         "model", "messages", "prompt", "stream", "stream_options", "n", "best_of", "max_tokens",
@@ -55,10 +52,7 @@ def encode_body(attempt: Attempt, profile: Profile, *, stream: bool) -> bytes:
     _map_rest(call, body, fields)
     if call.provider_options:
         add_fields(body, call, profile, fields, _OWN)
-    try:
-        return _ENCODE(body)
-    except (msgspec.MsgspecError, UnicodeError, OverflowError):
-        raise invalid("conversation", "holds text that is not Unicode") from None
+    return encoded(body)
 
 
 def _map_rest(call: Call, body: dict[str, Any], fields: Mapping[str, str]) -> None:

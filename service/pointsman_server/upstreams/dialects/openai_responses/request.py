@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, assert_never
 
@@ -29,8 +28,10 @@ from pointsman_server.domain import (
 )
 from pointsman_server.upstreams.dialects.openai_responses.items import map_items
 from pointsman_server.upstreams.translation.bodies import put_field
+from pointsman_server.upstreams.translation.chat_fields import parameters_of, schema_name
 from pointsman_server.upstreams.translation.options import add_fields
 from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.requests import encoded
 from pointsman_server.upstreams.translation.support import (
     SCALARS,
     effort_of,
@@ -40,14 +41,10 @@ from pointsman_server.upstreams.translation.support import (
 )
 from pointsman_server.upstreams.translation.verbatim import invalid, verbatim_object
 
-_ENCODE = msgspec.json.Encoder().encode
 _WORDS = msgspec.json.Decoder(list[str])
-_SCHEMA_NAME = "output"
-_NO_PARAMETERS = msgspec.Raw(b'{"type":"object","properties":{}}')
 _SEALED, _LOGPROBS = "reasoning.encrypted_content", "message.output_text.logprobs"
 _OWN = frozenset({"model", "input", "instructions", "stream", "background", "text.format"})
 """The adapter's, whatever the profile; no caller's option replaces them."""
-_UNSAFE_NAME = re.compile(r"[^A-Za-z0-9_-]", re.ASCII)
 
 
 def encode_body(attempt: Attempt, profile: Profile, *, stream: bool) -> bytes:
@@ -83,10 +80,7 @@ def encode_body(attempt: Attempt, profile: Profile, *, stream: bool) -> bytes:
         add_fields(body, call, profile, free, _OWN)
     body.setdefault("store", False)
     _include(call, body, fields, profile)
-    try:
-        return _ENCODE(body)
-    except (msgspec.MsgspecError, UnicodeError, OverflowError):
-        raise invalid("conversation", "holds text that is not Unicode") from None
+    return encoded(body)
 
 
 def _include(call: Call, body: dict[str, Any], fields: Mapping[str, str], profile: Profile) -> None:
@@ -178,10 +172,7 @@ def _map_tool(tool: Tool, path: str, *, strict: bool) -> dict[str, object]:
     mapped: dict[str, object] = {"type": "function", "name": tool.name}
     if tool.description:
         mapped["description"] = tool.description
-    schema = tool.parameters_json_schema
-    mapped["parameters"] = (
-        verbatim_object(schema, f"{path}.parameters_json_schema") if schema else _NO_PARAMETERS
-    )
+    mapped["parameters"] = parameters_of(tool, path)
     mapped["strict"] = bool(strict and tool.strict)
     return mapped
 
@@ -205,7 +196,7 @@ def _map_format(call: Call, body: dict[str, Any], fields: Mapping[str, str]) -> 
 def _map_schema(wanted: JsonSchema) -> dict[str, object]:
     schema: dict[str, object] = {
         "type": "json_schema",
-        "name": _UNSAFE_NAME.sub("_", wanted.name)[:64] or _SCHEMA_NAME,
+        "name": schema_name(wanted),
         "schema": verbatim_object(wanted.schema_json, "output_format.json_schema.schema_json"),
     }
     if wanted.description:

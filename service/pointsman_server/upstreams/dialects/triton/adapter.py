@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import quote
 
 from pointsman_server.context import Attempt
@@ -14,8 +15,8 @@ from pointsman_server.upstreams.dialects.triton.request import generate_body, in
 from pointsman_server.upstreams.dialects.triton.styles import setup_of
 from pointsman_server.upstreams.provider import Settings
 from pointsman_server.upstreams.translation.decoding import AnswerDecoder
-from pointsman_server.upstreams.translation.options import caller_headers
-from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
+from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.requests import EVENTS, JSON, post
 
 
 class TritonAdapter:
@@ -29,35 +30,32 @@ class TritonAdapter:
 
     def request(self, attempt: Attempt) -> HTTPRequest:
         """As the protocol says."""
-        profile, setup, stream = self._profile, self._setup, self._streams(attempt)
-        headers = {
-            "content-type": "application/json",
-            "accept": "text/event-stream" if stream else "application/json",
-            profile.request_id_header: attempt.upstream_id,
-            **attempt.trace_headers,
-            **caller_headers(attempt.call, profile),
-        }
+        profile, setup = self._profile, self._setup
+        stream = profile.streams(stream=attempt.stream)
+        request = post(
+            self._url(attempt, stream=stream), attempt, profile, b"", accept=EVENTS if stream else JSON
+        )
         if setup.generate:
-            body = generate_body(attempt, profile, setup, stream=stream)
-        else:
-            request_id = headers[profile.request_id_header]
-            body = infer_body(attempt, profile, setup, request_id, stream=stream)
-        return HTTPRequest("POST", self._url(attempt, stream=stream), headers, body)
+            return replace(request, body=generate_body(attempt, profile, setup, stream=stream))
+        request_id = request.headers[profile.request_id_header]
+        return replace(request, body=infer_body(attempt, profile, setup, request_id, stream=stream))
 
     def _url(self, attempt: Attempt, *, stream: bool) -> str:
         version = self._setup.written.model_version
         model = f"{self._models_url}/{quote(attempt.target.model, safe='')}"
         versioned = f"{model}/versions/{version}" if version else model
-        return f"{versioned}/{'generate' if self._setup.generate else 'infer'}{'_stream' if stream else ''}"
-
-    def _streams(self, attempt: Attempt) -> bool:
-        profile = self._profile
-        return profile.streaming and (attempt.stream or profile.unary_upstream is UnaryUpstream.STREAM)
+        asked = "generate" if self._setup.generate else "infer"
+        return f"{versioned}/{asked}{'_stream' if stream else ''}"
 
     def decoder(self, attempt: Attempt, status: int, headers: Headers) -> Decoder:
         """As the protocol says."""
         kind = GenerateReader if self._setup.generate else InferReader
-        reader = kind(self._setup, status=status, headers=headers, may_be_empty=self._streams(attempt))
+        reader = kind(
+            self._setup,
+            status=status,
+            headers=headers,
+            may_be_empty=self._profile.streams(stream=attempt.stream),
+        )
         return AnswerDecoder(reader, self._limits, at_end=reader.at_end, unmarked=True)
 
     def refusal(self, status: int, headers: Headers, body: bytes) -> ServiceError:

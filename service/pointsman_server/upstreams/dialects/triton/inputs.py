@@ -13,13 +13,13 @@ from pointsman_server.domain import Call, Choice, Grammar, JsonObject, JsonSchem
 from pointsman_server.upstreams.dialects.triton.styles import DATATYPES, GENERATION, STOP, Setup
 from pointsman_server.upstreams.translation.addresses import check_addresses
 from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.requests import encoded
 from pointsman_server.upstreams.translation.support import SCALARS, format_path
 from pointsman_server.upstreams.translation.verbatim import invalid, members, verbatim_object
 
 Scalar = str | bool | int | float
 Data = Scalar | tuple[str, ...]
 
-_ENCODE = msgspec.json.Encoder().encode
 _BITS = {
     "INT8": 8,
     "INT16": 16,
@@ -108,10 +108,7 @@ def _map_format(call: Call) -> str:
 
 def json_text(value: object) -> str:
     """A value as JSON. Raises ServiceError INVALID_REQUEST for text that is not Unicode."""
-    try:
-        return _ENCODE(value).decode()
-    except (msgspec.MsgspecError, UnicodeError, OverflowError):
-        raise invalid("conversation", "holds text that is not Unicode") from None
+    return encoded(value).decode()
 
 
 def packed(values: list[Value]) -> str:

@@ -10,7 +10,6 @@ from pointsman_server.upstreams.dialects.triton.inputs import (
     Tensor,
     Value,
     added,
-    json_text,
     packed,
     parameters,
     sampling,
@@ -20,6 +19,7 @@ from pointsman_server.upstreams.dialects.triton.styles import Setup
 from pointsman_server.upstreams.translation.options import add_fields
 from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.prompts import prompt_text
+from pointsman_server.upstreams.translation.requests import encoded
 
 
 def generate_body(attempt: Attempt, profile: Profile, setup: Setup, *, stream: bool) -> bytes:
@@ -38,7 +38,7 @@ def generate_body(attempt: Attempt, profile: Profile, setup: Setup, *, stream: b
         if setup.in_parameters:
             own |= {f"parameters.{name}" for name in (*setup.fields.values(), setup.packed, "id") if name}
         add_fields(body, call, profile, profile.fields, own)
-    return json_text(body).encode()
+    return encoded(body)
 
 
 def _map_generation(values: list[Value], setup: Setup) -> dict[str, object]:
@@ -67,7 +67,7 @@ def infer_body(attempt: Attempt, profile: Profile, setup: Setup, request_id: str
     }
     if given or extra:
         body["parameters"] = {**given, **extra}
-    return json_text(body).encode()
+    return encoded(body)
 
 
 _OUTPUT: Mapping[str, object] = {"parameters": {"binary_data": False}}

@@ -20,7 +20,7 @@ from pointsman_server.upstreams.dialects.triton.rpc.messages import SERVICE
 from pointsman_server.upstreams.dialects.triton.styles import setup_of
 from pointsman_server.upstreams.provider import Settings
 from pointsman_server.upstreams.translation.options import caller_headers
-from pointsman_server.upstreams.translation.profile import Profile, UnaryUpstream
+from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.support import unsupported
 
 Metadata = tuple[tuple[str, str], ...]
@@ -64,8 +64,7 @@ class RpcUpstream:
 
     def in_stream(self, attempt: Attempt) -> bool:
         """Whether the attempt is a ModelStreamInfer, however many responses come of it."""
-        asked = attempt.stream or self.profile.unary_upstream is UnaryUpstream.STREAM
-        return self.profile.streaming and asked
+        return self.profile.streams(stream=attempt.stream)
 
     async def metadata(self, attempt: Attempt, *, in_stream: bool) -> Metadata:
         """What goes with the call: ids, traces, and the proof of who pays."""
