@@ -94,25 +94,18 @@ class ServiceError(Exception):
     """The name that was not found, for ResourceInfo."""
 
     def under(self, parent: str) -> ServiceError:
-        """The same fault of a message that stands inside another, whose field it is."""
-        first = self.fields[0].path if self.fields else ""
-        if first and self.detail.startswith(first):
-            self.detail = f"{parent}.{self.detail}"
-        self.fields = tuple(
-            FieldFault(f"{parent}.{fault.path}" if fault.path else parent, fault.description)
-            for fault in self.fields
-        )
-        return self
+        """The same failure of a message that stands inside another, whose field it is."""
+        return self.with_fields(lambda path: f"{parent}.{path}" if path else parent)
 
     def __str__(self) -> str:
         return f"{self.reason.value}: {self.detail}"
 
     def with_fields(self, rename: Callable[[str], str]) -> ServiceError:
-        """The same failure, with its fields by other names."""
+        """The same failure, with its fields by other names; a detail that begins with the first one does so still."""
         told = copy(self)
         told.fields = tuple(FieldFault(rename(field.path), field.description) for field in self.fields)
-        for before, after in zip(self.fields, told.fields, strict=True):
-            if before.path:
-                told.detail = told.detail.replace(before.path, after.path)
+        first = self.fields[0].path if self.fields else ""
+        if first and self.detail.startswith(first):
+            told.detail = rename(first) + self.detail.removeprefix(first)
         told.__cause__ = self.__cause__
         return told

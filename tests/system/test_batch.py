@@ -86,6 +86,8 @@ async def test_a_field_at_fault_is_named_with_its_item(start, provider):
     results, _ = await collected(await app.client(), [bad])
     [fault] = results[0].error.field_violations
     assert fault.field == "items[0].request.generation.temperature"
+    results, _ = await collected(await app.client(), [pb.GenerateRequest(prompt="x")])
+    assert results[0].error.message.startswith("items[0].request.model: name a model;")
 
 
 @pytest.mark.parametrize(

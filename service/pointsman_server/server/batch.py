@@ -152,7 +152,8 @@ class Batch:
             for task, index in self._tasks.items():
                 if index is not None and task is not asyncio.current_task():
                     task.cancel()
-        return encode_status(Ending(within(error, run.index), self._context.request_id, run.report))
+        named = error.under(f"items[{run.index}].request")
+        return encode_status(Ending(named, self._context.request_id, run.report))
 
 
 class _Item:
@@ -197,11 +198,6 @@ class _Item:
             ),
             item=self.index,
         )
-
-
-def within(error: ServiceError, index: int) -> ServiceError:
-    """The failure of an item, with its fields as they are named in the batch."""
-    return error.with_fields(lambda path: f"items[{index}].request{f'.{path}' if path else ''}")
 
 
 def summed(usages: Sequence[tuple[Usage | None, Cost | None]]) -> tuple[Usage | None, Cost | None]:
