@@ -50,6 +50,7 @@ async def test_the_call_goes_on_with_the_next(start, provider, status, stream):
     assert [key_of(request) for request in provider.requests] == list("abcbcb")
     line = await app.logged(event="credential_rests")
     assert (line["backend"], line["credential"]) == ("only", 1)
+    assert line["rest_s"] > 0
     assert app.metric("pointsman_credential_rests_total", backend="only", reason=line["reason"]) == 1
     assert not any(secret in app.output for secret in KEYS.values())
     assert (await app.logged(event="call"))["attempts"][0].get("reason", "OK") == "OK"

@@ -21,7 +21,7 @@ FIELDS = frozenset((
     "faults", "file", "first_token_ms", "for_s", "grace_s", "hash", "http_status", "in_flight", "input_tokens",
     "item", "lag_ms", "level", "line", "listen", "logger", "message", "messages_sent", "method", "model", "models",
     "name", "needs_restart", "output_tokens", "path", "peer", "pid", "policy", "port", "principal", "provider",
-    "purpose", "queue_ms", "ready", "reason", "repeated", "request_bytes", "request_id", "rests_s", "result",
+    "purpose", "queue_ms", "ready", "reason", "repeated", "request_bytes", "request_id", "rest_s", "result",
     "signal", "source", "state", "stream", "time", "trace_id", "unready", "until_s", "upstream_model",
     "upstream_request_id", "usage_source", "version", "warnings", "worker", "workers",
 ))  # fmt: skip
