@@ -348,6 +348,8 @@ async def test_operators_speak_to_all(run: Any, provider: Provider) -> None:
         assert (await pod.metrics())["pointsman_backend_state backend=a state=DRAINING"] == 1
         await admin.UndrainBackend(pb.UndrainBackendRequest(name="a"))
         assert {answer.routing.backend for answer in await pod.ask_all()} == {"a"}
+        # Lines are written a little later.
+        await until("it is told", lambda: pod.events("backend_undrained"))
         assert len(pod.events("backend_draining")) == len(pod.events("backend_undrained")) == 1
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await admin.ListBackends(pb.ListBackendsRequest(model="nope"))
