@@ -17,10 +17,7 @@ from pointsman_server.config.faults import ConfigError
 from pointsman_server.config.load import check_config, listing
 from pointsman_server.config.schema import Config
 from pointsman_server.errors import ServiceError
-from pointsman_server.launch import load_config, server_version
-from pointsman_server.server.compat import compatibility_findings
-from pointsman_server.upstreams.registry import PROVIDERS, backend_findings, model_findings
-from pointsman_server.upstreams.translation.templates import template_fault
+from pointsman_server.launch import CHECKS, load_config, server_version
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,12 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return check_config(
                 options.file,
                 environment=os.environ,
-                known_providers=PROVIDERS,
-                check_backend=backend_findings,
-                check_template=template_fault,
-                check_compatibility=compatibility_findings,
-                check_model=model_findings,
                 out=sys.stdout,
+                **CHECKS,
             )
         case "new-key":
             made = new_key()

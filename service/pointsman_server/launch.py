@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 from pointsman_server.clock import Clock
-from pointsman_server.config.load import Loaded, load
+from pointsman_server.config.load import Checks, Loaded, load
 from pointsman_server.server.compat import compatibility_findings
 from pointsman_server.telemetry.otel import OtelTelemetry, build_telemetry
 from pointsman_server.upstreams.registry import PROVIDERS, backend_findings, model_findings
@@ -17,16 +17,22 @@ ABANDON_S = 1.0
 """For the last lines of a start that failed, or of an end that is in a hurry."""
 
 
+CHECKS: Checks = {
+    "known_providers": PROVIDERS,
+    "check_backend": backend_findings,
+    "check_template": template_fault,
+    "check_compatibility": compatibility_findings,
+    "check_model": model_findings,
+}
+"""What the rooms that a configuration is for say of it."""
+
+
 def load_config(path: str | None, environment: Mapping[str, str]) -> Loaded:
     """The configuration that a server runs on. Raises ConfigError with all its faults."""
     return load(
         path,
         environment=environment,
-        known_providers=PROVIDERS,
-        check_backend=backend_findings,
-        check_template=template_fault,
-        check_compatibility=compatibility_findings,
-        check_model=model_findings,
+        **CHECKS,
     )
 
 

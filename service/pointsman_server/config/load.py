@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import Any, TextIO
+from typing import Any, NotRequired, TextIO, TypedDict, Unpack
 
 from pydantic import ValidationError
 
@@ -41,6 +41,16 @@ _HASH = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 CheckCompatibility = Callable[[Mapping[str, CompatibleService]], Iterable[tuple[Path, str]]]
 """What is wrong with the services of callers' earlier contracts."""
+
+
+class Checks(TypedDict):
+    """What other rooms say of a configuration; see `load`."""
+
+    known_providers: Collection[str]
+    check_backend: CheckBackend
+    check_template: CheckTemplate
+    check_compatibility: NotRequired[CheckCompatibility]
+    check_model: NotRequired[CheckModel]
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,25 +254,13 @@ def check_config(
     path: str | FilePath,
     *,
     environment: Mapping[str, str],
-    known_providers: Collection[str],
-    check_backend: CheckBackend,
-    check_template: CheckTemplate,
-    check_compatibility: CheckCompatibility = lambda _: (),
-    check_model: CheckModel = no_model_findings,
     out: TextIO | None = None,
+    **checks: Unpack[Checks],
 ) -> int:
     """Check one file and list every fault as `file:line: path: message`; 0 when there is none, else 1."""
     out = out if out is not None else sys.stdout
     try:
-        loaded = load(
-            path,
-            environment=environment,
-            known_providers=known_providers,
-            check_backend=check_backend,
-            check_template=check_template,
-            check_compatibility=check_compatibility,
-            check_model=check_model,
-        )
+        loaded = load(path, environment=environment, **checks)
     except ConfigError as error:
         for line in listing(str(path), error):
             print(line, file=out)
