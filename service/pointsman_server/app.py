@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +40,7 @@ from pointsman_server.server.ops_http import Facts, OpsServer
 from pointsman_server.server.pacing import LoopLoad
 from pointsman_server.signals import end_on_signals
 from pointsman_server.summaries import ModelSummaries
+from pointsman_server.tasks import Tasks
 from pointsman_server.upstreams.contract import Upstream
 from pointsman_server.upstreams.registry import build_upstream, offers
 
@@ -81,7 +82,7 @@ class Application:
         self.clock = clock or SystemClock()
         self._rng = rng or Random()
         self._first = first or self._load()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(lambda error: self.telemetry.failure("task_failed", error))
         self._stopping = asyncio.Event()
         self._hurried = self._alone = False
         self._opened = contextlib.AsyncExitStack()
@@ -166,7 +167,7 @@ class Application:
             self._watch_endpoints(),
             *(() if watch is None else (watch.run(),)),
         ):
-            self._background(task)
+            self._tasks.begin(task)
         self._look_at_models()
         self.rpc.health.serve()
         if self._seat is None:
@@ -213,7 +214,7 @@ class Application:
 
     def request_reload(self) -> None:
         """Ask it to read its configuration again; for signal handlers."""
-        self._background(self._reload_logged())
+        self._tasks.begin(self._reload_logged())
 
     async def reload(self, *, validate_only: bool = False) -> ReloadOutcome:
         """Read the configuration again and put it in force, unless it has a fault."""
@@ -251,24 +252,13 @@ class Application:
             await self.admin.stop()
         if self.ops is not None:
             await self.ops.stop()
-        for task in tuple(self._tasks):
-            await _end(task)
+        await self._tasks.end()
         await self.discovery.close()
         await asyncio.gather(*(place.closed() for place in self._runtime().places.values()))
         await Place.retired()
         self.telemetry.event("stopped")
         flush_s = min(drain.flush_s, ABANDON_S) if self._hurried else drain.flush_s
         await asyncio.get_running_loop().run_in_executor(None, self.telemetry.shutdown, flush_s)
-
-    def _background(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_ended)
-
-    def _task_ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.telemetry.failure("task_failed", error)
 
     def _compile(self, loaded: Loaded, previous: Runtime | None) -> Runtime:
         def build(name: str, backend: schema.Backend, authority: str) -> Upstream:
@@ -366,12 +356,6 @@ class _CurrentAuthenticator:
 def _urls(runtime: Runtime) -> dict[str, str]:
     """Of backends that are one place; a span knows an endpoint's address without being told."""
     return {name: backend.url for name, backend in runtime.config.backends.items()}
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
 
 
 @asynccontextmanager

@@ -231,7 +231,7 @@ class RunningApp:
 
     def stray_tasks(self) -> set[asyncio.Task[Any]]:
         """Tasks that were not there when the service had started."""
-        return service_tasks() - self._tasks - set(self.app._tasks)
+        return service_tasks() - self._tasks - self.app._tasks.running
 
     async def settled_calls(self) -> None:
         """Wait until nothing is held for calls."""

@@ -23,6 +23,7 @@ from pointsman_server.supervisor.merge import merged, one
 from pointsman_server.supervisor.pool import Patience, WorkerPool
 from pointsman_server.supervisor.spawn import Spawn
 from pointsman_server.supervisor.worker import State, Worker
+from pointsman_server.tasks import Tasks
 from pointsman_server.telemetry import instruments
 from pointsman_server.telemetry.merged import MergedMetrics
 from pointsman_server.telemetry.otel import OtelTelemetry
@@ -68,7 +69,7 @@ class Pod:
         """Counts what was put in force and what was drained: a worker that began before is told when it comes."""
         self._begun: dict[int, int] = {}
         self._lock = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._sums = MergedMetrics(max_series=first.config.telemetry.max_metric_series)
 
     @property
@@ -87,9 +88,7 @@ class Pod:
     def came(self, worker: Worker) -> None:
         """It takes calls."""
         if self._begun[worker.number] != self._version:
-            task = asyncio.get_running_loop().create_task(self._catch_up(worker))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks.begin(self._catch_up(worker))
 
     def went(self, worker: Worker) -> None:
         """It has ended."""

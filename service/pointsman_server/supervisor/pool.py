@@ -14,6 +14,7 @@ from pointsman_server.supervisor.backoff import Backoff
 from pointsman_server.supervisor.control import Begin
 from pointsman_server.supervisor.spawn import Spawn
 from pointsman_server.supervisor.worker import State, Worker
+from pointsman_server.tasks import Tasks
 from pointsman_server.telemetry.facade import Telemetry
 
 LOOK_S = 1.0
@@ -70,7 +71,7 @@ class WorkerPool:
         self._slots: dict[int, asyncio.Task[None]] = {}
         self._waiting: set[int] = set()
         """Slots that wait before they start a worker again."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._came_once: set[int] = set()
         self._all_came = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
@@ -166,9 +167,7 @@ class WorkerPool:
 
         (systemd signals every process of a service.)
         """
-        task = asyncio.get_running_loop().create_task(self._let_go(worker))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.begin(self._let_go(worker))
 
     async def _let_go(self, worker: Worker) -> None:
         await self._clock.sleep(SAME_MOMENT_S)

@@ -42,6 +42,7 @@ from pointsman_server.supervisor.control import (
     workers_end,
 )
 from pointsman_server.supervisor.handover import taken
+from pointsman_server.tasks import Tasks
 
 BEAT_S = 1.0
 ORPHAN_S = 15.0
@@ -101,7 +102,7 @@ class Endpoint:
     def __init__(self, application: Application, channel: Channel[ToWorker]) -> None:
         self._application = application
         self._channel = channel
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._changing = asyncio.Lock()
         """What changes something is done in the order in which it was said."""
 
@@ -118,9 +119,7 @@ class Endpoint:
         while (message := await self._channel.receive()) is not None:
             match message:
                 case Ask():
-                    task = asyncio.get_running_loop().create_task(self._reply(message))
-                    self._tasks.add(task)
-                    task.add_done_callback(self._tasks.discard)
+                    self._tasks.begin(self._reply(message))
                 case Stop(hurry=True):
                     self._application.hurry()
                 case Stop(alone=alone):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from random import Random
 
 from pointsman_server.clock import Clock, SystemClock, within
@@ -21,6 +20,7 @@ from pointsman_server.supervisor.pool import Patience
 from pointsman_server.supervisor.port import HeldPort
 from pointsman_server.supervisor.spawn import Spawn, spawn
 from pointsman_server.supervisor.worker import LEAVE_S
+from pointsman_server.tasks import Tasks
 
 
 class Supervisor:
@@ -44,7 +44,7 @@ class Supervisor:
         self.clock = clock or SystemClock()
         self._rng = rng or Random()
         self._patience = patience
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(lambda error: self.telemetry.failure("task_failed", error))
         self._stopping = asyncio.Event()
         self._hurried = False
         self.held: HeldPort | None = None
@@ -94,7 +94,7 @@ class Supervisor:
             self.ops = OpsServer(Facts(self.pod.metrics, lambda: self.pod.ready, self.pod.config))
             self.ports["ops"] = await self.ops.start(config.ops.listen)
         await self.pod.pool.start()
-        self._background(watch.run())
+        self._tasks.begin(watch.run())
         self.telemetry.event(
             "started",
             source=first.source,
@@ -119,7 +119,7 @@ class Supervisor:
 
     def request_reload(self) -> None:
         """Ask it to read its configuration again; for signal handlers."""
-        self._background(self._reload())
+        self._tasks.begin(self._reload())
 
     async def stop(self) -> None:
         """All workers drain at once; then the ports of operators close, and telemetry is flushed within its bound."""
@@ -131,10 +131,7 @@ class Supervisor:
             await within(self.clock, longest_s, pool.ended())
         except TimeoutError:
             await pool.abandon()
-        for task in tuple(self._tasks):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await self._tasks.end()
         await self._close_ports()
         self.telemetry.event("stopped")
         flush_s = min(drain.flush_s, ABANDON_S) if self._hurried else drain.flush_s
@@ -153,16 +150,6 @@ class Supervisor:
 
     async def _reload(self) -> None:
         await self.pod.reload(validate_only=False)
-
-    def _background(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_ended)
-
-    def _task_ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.telemetry.failure("task_failed", error)
 
 
 async def supervise(
