@@ -1,7 +1,8 @@
 # The service in an image: `make image` builds it with buildah, podman or docker.
 #
-# Third parties come from requirements/service.txt, by hash, as wheels: nothing is compiled. Both stages start from the
-# same image, because the environment that the first one makes refers to the interpreter of the second.
+# Third parties come from requirements/service.txt, by hash, as wheels: nothing is compiled. The one that counts tokens
+# comes without its own dependencies, which only fetch files from a hub. Both stages start from the same image, because
+# the environment that the first one makes refers to the interpreter of the second.
 ARG PYTHON_IMAGE=docker.io/library/python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
@@ -17,10 +18,12 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
 WORKDIR /build
 # The installer and the builder of wheels live in an environment that stays behind.
 RUN python3 -m venv tools && python3 -m venv --without-pip /opt/pointsman
-COPY requirements/build.txt requirements/service.txt requirements/
+COPY requirements/build.txt requirements/service.txt requirements/tokenizers.txt requirements/
 RUN tools/bin/pip install --quiet --require-hashes --only-binary :all: -r requirements/build.txt \
  && tools/bin/pip --python /opt/pointsman/bin/python install --quiet --no-compile --require-hashes \
-      --only-binary :all: -r requirements/service.txt
+      --only-binary :all: -r requirements/service.txt \
+ && tools/bin/pip --python /opt/pointsman/bin/python install --quiet --no-compile --require-hashes --no-deps \
+      --only-binary :all: -r requirements/tokenizers.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY clients/python clients/python
 COPY service service

@@ -33,8 +33,9 @@ help: ## Tell what there is
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e clients/python -e .
 	touch $@
 
-.venv/.stamp-dev: .venv/.stamp-service requirements/dev.txt
+.venv/.stamp-dev: .venv/.stamp-service requirements/dev.txt requirements/tokenizers.txt
 	$(BIN)/python $(INSTALL) -r requirements/dev.txt
+	$(BIN)/python $(INSTALL) --no-deps -r requirements/tokenizers.txt
 	touch $@
 
 .venv/.stamp-engine: .venv/.stamp-service requirements/engine.txt

@@ -7,9 +7,11 @@ platform's wheels.
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,10 @@ ORDER: dict[str, tuple[str, ...]] = {
     "client-floor": (),
     "proto": (),
     "triton": (),
+    "tokenizers": (),
 }
+ALONE = frozenset({"tokenizers"})
+"""Locks of extras of the server that are installed without what they need themselves (`pip install --no-deps`)."""
 # Settings of the machine that would add addresses to what is written, or to where it is looked for.
 NO_ADDRESSES = ("--no-emit-index-url", "--no-emit-trusted-host", "--no-emit-find-links", "--no-emit-options")
 
@@ -56,6 +61,8 @@ def wanted(lock: str) -> list[str]:
             for line in [*server["project"]["dependencies"], *client["dependencies"]]
             if line.split(">")[0].strip() not in OWN
         ]
+    if lock in ALONE:
+        return [*server["project"]["optional-dependencies"][lock]]
     lines = _group(server["dependency-groups"], lock)
     if lock == "dev":
         lines += wanted("service") + client["optional-dependencies"]["otel"]
@@ -88,8 +95,25 @@ def compile_lock(lock: str, *, upgrade: bool) -> None:
     lines = [
         line for line in target.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")
     ]
+    if lock in ALONE:
+        lines = _only(lines, {_name(line) for line in wanted(lock)})
     target.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"{target.relative_to(ROOT)}: {sum('==' in line for line in lines)} packages")
+
+
+def _name(requirement: str) -> str:
+    return re.split("[^A-Za-z0-9._-]", requirement.strip(), maxsplit=1)[0].lower()
+
+
+def _only(lines: Iterable[str], names: Container[str]) -> list[str]:
+    """What a lock says of these packages: a line with the version, and the lines of its hashes behind it."""
+    kept, within = [], False
+    for line in lines:
+        if not line.startswith(" "):
+            within = _name(line) in names
+        if within:
+            kept.append(line)
+    return kept
 
 
 def main() -> None:

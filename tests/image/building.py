@@ -93,14 +93,15 @@ def _make_stand_in() -> None:
 def _wheels() -> Path:
     """A folder with every wheel that the locks name."""
     folder = CACHE / "wheels"
-    locks = [ROOT / "requirements" / name for name in ("build.txt", "service.txt")]
+    locks = [ROOT / "requirements" / name for name in ("build.txt", "service.txt", "tokenizers.txt")]
     stamp, wanted = folder / "locks", "".join(lock.read_text() for lock in locks)
     if not stamp.exists() or stamp.read_text() != wanted:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         for lock in locks:
-            fetch = ("download", "--quiet", "--require-hashes", "--only-binary=:all:", "--dest", str(folder))
-            run(sys.executable, "-m", "pip", *fetch, "--requirement", str(lock))
+            # A lock is complete, but for the one that is installed without what it needs.
+            fetch = ("download", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:")
+            run(sys.executable, "-m", "pip", *fetch, "--dest", str(folder), "--requirement", str(lock))
         stamp.write_text(wanted)
     return folder
 

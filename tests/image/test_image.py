@@ -189,7 +189,8 @@ def test_the_bill_of_materials_names_what_is_locked(image, tmp_path):
     }
     locked = [
         line.split(" ")[0]
-        for line in (ROOT / "requirements/service.txt").read_text().splitlines()
+        for lock in ("service", "tokenizers")
+        for line in (ROOT / f"requirements/{lock}.txt").read_text().splitlines()
         if "==" in line
     ]
     missing = [line for line in locked if tuple(line.lower().replace("_", "-").split("==")) not in parts]
