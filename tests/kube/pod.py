@@ -18,7 +18,9 @@ Object = dict[str, Any]
 ENTRYPOINT = ["pointsman-server"]
 """That of the image."""
 _RESTART_S = 0.5
-_LOOK_S = 0.1
+_SANDBOX_S = 2.0
+"""How long the network of a pod outlives its process, as that of a real one does: what the process wrote last is still
+delivered, and who speaks to its port is refused."""
 _devices = itertools.count()
 
 
@@ -61,6 +63,8 @@ class Pod:
         self._grace_s: float | None = None
         self._leaving = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
+        self._sandbox: int | None = None
+        """Keeps the network namespace, which would go with its last process."""
         self._told: Object | None = None
         self._mounted: dict[str, dict[str, bytes]] = {}
         self._generation = itertools.count()
@@ -103,6 +107,7 @@ class Pod:
     # --- the process ---
 
     async def _start(self) -> None:
+        self._leave_sandbox()
         for volume in self.found["spec"].get("volumes", []):
             await self._mount(volume)
         root = self.folder / f"root-{self.restarts}"
@@ -140,6 +145,7 @@ class Pod:
         """Puts one end of a pair of devices into the pod, once it has its own network."""
         while process.returncode is None and _network(process.pid) == _network(os.getpid()):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+        self._sandbox = os.open(f"/proc/{process.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         device = f"pod{next(_devices)}"
         peer = ["type", "veth", "peer", "name", "eth0", "netns", str(process.pid)]
         for command in (["add", device, *peer], ["set", device, "master", BRIDGE, "up"]):
@@ -149,6 +155,12 @@ class Pod:
         assert process.stdin is not None
         process.stdin.write(b"\n")
         process.stdin.close()
+
+    def _leave_sandbox(self) -> None:
+        """Lets the network go with its last process."""
+        if self._sandbox is not None:
+            os.close(self._sandbox)
+            self._sandbox = None
 
     async def _hosts(self) -> str:
         """Names of this machine and of the namespace's Services, in place of the cluster's DNS, as they are now."""
@@ -284,6 +296,7 @@ class Pod:
             "preconditions": condition,
         }
         await self.api.call("DELETE", self.path, body)
+        asyncio.get_running_loop().call_later(_SANDBOX_S, self._leave_sandbox)
         shutil.rmtree(self.folder / "volumes", ignore_errors=True)
 
     def _over(self, started_at: str) -> Object:

@@ -1,10 +1,11 @@
 """The chart on a real control plane, from installation to removal, by Helm 3 and Helm 4."""
 
 import asyncio
+import time
 
 import pytest
 
-from pointsman import AsyncClient
+from pointsman import AsyncClient, PointsmanError
 from tests.kube.release import FULL, HelmFailed, Release
 from tests.kube.waiting import until
 
@@ -117,28 +118,34 @@ def test_a_conflict_over_the_number_of_pods_is_told(by_helm):
         by_helm.upgrade({"replicaCount": 1})
 
 
-async def _streams(targets: list[str], number: int, tokens: int, meanwhile) -> list[int]:
-    """Streams that are all under way before something happens; how many tokens each came to."""
+async def _streams(targets: list[str], number: int, tokens: int, meanwhile) -> list[str]:
+    """Streams that are all under way before something happens; how many tokens each came to, and its end."""
 
-    async def one(client: AsyncClient, begun: asyncio.Queue) -> int:
-        async with client.stream("go", model="slow", max_output_tokens=tokens, timeout_s=50) as stream:
-            text = ""
-            async for event in stream:
-                if not text:
-                    begun.put_nowait(None)
-                text += event.text
-            return len(text.split())
+    async def one(target: str, begun: asyncio.Queue) -> str:
+        text, began, end = "", time.monotonic(), "ended well"
+        try:
+            async with clients[target].stream(
+                "go", model="slow", max_output_tokens=tokens, timeout_s=50
+            ) as stream:
+                async for event in stream:
+                    if not text:
+                        begun.put_nowait(None)
+                    text += event.text
+        except PointsmanError as error:
+            begun.put_nowait(None)
+            end = f"{error!r} of {target} after {time.monotonic() - began:.1f} s"
+        return f"{len(text.split())} tokens, {end}"
 
     begun: asyncio.Queue = asyncio.Queue()
-    clients = [AsyncClient(target) for target in targets]
+    clients = {target: AsyncClient(target) for target in targets}
     try:
-        tasks = [asyncio.create_task(one(clients[n % len(clients)], begun)) for n in range(number)]
+        tasks = [asyncio.create_task(one(targets[n % len(targets)], begun)) for n in range(number)]
         for _ in tasks:
             await begun.get()
         await asyncio.to_thread(meanwhile)
         return await asyncio.gather(*tasks)
     finally:
-        for client in clients:
+        for client in clients.values():
             await client.close()
 
 
@@ -150,7 +157,7 @@ async def test_a_rollout_under_live_streams_loses_none(by_helm):
     def restart() -> None:
         by_helm.cluster.kubectl("rollout", "restart", f"deploy/{FULL}", "-n", by_helm.namespace)
 
-    assert await _streams(by_helm.targets(), 40, 60, restart) == [60] * 40
+    assert await _streams(by_helm.targets(), 40, 60, restart) == ["60 tokens, ended well"] * 40
     log = by_helm.cluster.folder / "kubelet.log"
 
     def ended() -> bool:
