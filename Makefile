@@ -63,6 +63,10 @@ help: ## Tell what there is
 	[ -x .venv-triton/bin/python ] || $(PYTHON) -m venv .venv-triton
 	if .venv-triton/bin/python $(INSTALL) -r $<; then touch $@; else echo "Triton cannot be installed here: its tests will be skipped"; fi
 
+.venv-sdks/.stamp: requirements/sdks.txt
+	[ -x .venv-sdks/bin/python ] || $(PYTHON) -m venv .venv-sdks
+	if .venv-sdks/bin/python $(INSTALL) -r $<; then touch $@; else echo "The providers' own clients cannot be installed here: their tests will be skipped"; fi
+
 .venv-client-floor/.stamp: requirements/build.txt requirements/client-floor.txt clients/python/pyproject.toml
 	[ -x .venv-client-floor/bin/python ] || $(PYTHON) -m venv .venv-client-floor
 	.venv-client-floor/bin/python $(INSTALL) -r requirements/build.txt

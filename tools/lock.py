@@ -33,6 +33,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     "proto": (),
     "triton": (),
     "tokenizers": (),
+    "sdks": (),
 }
 ALONE = frozenset({"tokenizers"})
 """Locks of extras of the server that are installed without what they need themselves (`pip install --no-deps`)."""
