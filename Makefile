@@ -59,9 +59,10 @@ help: ## Tell what there is
 	.venv-proto/bin/python $(INSTALL) -r requirements/proto.txt
 	touch $@
 
-.venv-triton/.stamp: requirements/triton.txt
-	[ -x .venv-triton/bin/python ] || $(PYTHON) -m venv .venv-triton
-	if .venv-triton/bin/python $(INSTALL) -r $<; then touch $@; else echo "Triton cannot be installed here: its tests will be skipped"; fi
+# Servers that tests talk to. What a machine cannot have is skipped.
+.venv-triton/.stamp .venv-mlserver/.stamp: .venv-%/.stamp: requirements/%.txt
+	[ -x $(@D)/bin/python ] || $(PYTHON) -m venv $(@D)
+	if $(@D)/bin/python $(INSTALL) -r $<; then touch $@; else echo "SKIPPED: $* cannot be installed here, and its tests will be skipped"; fi
 
 .venv-sdks/.stamp: requirements/sdks.txt
 	[ -x .venv-sdks/bin/python ] || $(PYTHON) -m venv .venv-sdks

@@ -32,6 +32,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     "client-floor": (),
     "proto": (),
     "triton": (),
+    "mlserver": (),
     "tokenizers": (),
     "sdks": (),
 }
