@@ -1,7 +1,8 @@
 """Writes the reference pages from what they describe, or tells whether those in the tree are up to date.
 
-Enters: the configuration's schema, the table of metrics, the tables of error reasons. Leaves: `docs/configuration.md`,
-`docs/metrics.md`, `docs/error-reasons.md`, and what `tools.chart` makes. Never touches what is written by hand.
+Enters: the configuration's schema, the table of metrics, the tables of error reasons, the profiles of providers.
+Leaves: `docs/configuration.md`, `docs/metrics.md`, `docs/error-reasons.md`, `docs/capabilities.md`, and what
+`tools.chart` makes. Never touches what is written by hand.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from pointsman_server.dispatch.rules import RULES
 from pointsman_server.errors import Reason
 from pointsman_server.server.reasons import ROWS
 from pointsman_server.telemetry.instruments import TABLE, Kind
+from tools import capabilities as table
 from tools import chart
 from tools.dashboard import dashboard
 
@@ -232,10 +234,29 @@ def _error_cells(reason: Reason, meaning: str) -> str:
     return " | ".join(cells)
 
 
+def capabilities() -> str:
+    """The page of what each provider takes."""
+    introduction = (
+        "What a caller can ask for, in the contract's words, and which [provider](providers.md) takes it. Providers "
+        "that are alike share a column; behind a name stands the `api_version`, or another key of a backend, by which "
+        "it differs.\n\n"
+        "- **✓**: taken, by the provider or by Pointsman on its way; or the words say how far.\n"
+        "- **-**: left out, and told in `warnings` (`UNSUPPORTED_PARAMETER`, or `CONTENT_DROPPED` for parts of the "
+        "history). Under `routing.strict_params` such a backend is not asked; where none is left, the call fails with "
+        "`UNSUPPORTED_PARAMETER`.\n"
+        "- **✗**: without it the call would make no sense, so that such a backend is never asked; where none is left, "
+        "the call fails with `NO_ELIGIBLE_BACKEND`.\n\n"
+        "This is what a provider's interface takes. What a single model of it refuses, name in the backend's "
+        "[`drop_params`](configuration.md): it is left out and reported in the same way.\n"
+    )
+    return "\n".join([NOTE, "# What each provider takes\n", introduction, *table.page()])
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "docs/configuration.md": configuration,
     "docs/metrics.md": metrics,
     "docs/error-reasons.md": error_reasons,
+    "docs/capabilities.md": capabilities,
     "helm/pointsman/values.schema.json": chart.schema,
     "helm/pointsman/README.md": chart.readme,
     "helm/pointsman/files/local-providers.json": chart.local_providers,

@@ -71,7 +71,8 @@ class Provider:
     """Profiles by the version of the provider's API, where it has several; `profile` is one of them."""
     version_form: str = ""
     """Pattern of further versions, of which there are too many to list; all go with `profile`."""
-
+    variants: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """Keys of a backend's configuration that change what it takes, by what the documentation calls such a backend."""
     configure: Callable[[Profile, schema.Backend], Profile] = lambda profile, _: profile
     """The profile of a backend whose configuration says what its models can do."""
     findings: Callable[[schema.Backend], Iterator[tuple[str, str]]] = lambda _: iter(())

@@ -22,7 +22,6 @@ from pointsman_server.domain import (
     MediaKind,
     Part,
     ProviderOptions,
-    ProviderPart,
     Reasoning,
     ReasoningConfig,
     ReasoningKind,
@@ -208,7 +207,6 @@ def test_conversations_that_it_does_not_take(turns):
             results(ToolResult("1", "f", ())),
         ),
         (said(Media(MediaKind.IMAGE, url="https://a.example/x.png")),),
-        (said(ProviderPart("ernie", "{}")),),
     ],
 )
 def test_what_cannot_be_said(turns):

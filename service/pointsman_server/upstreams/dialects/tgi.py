@@ -83,6 +83,8 @@ PROFILE = Profile(
     images_by_url=False,
     images_inline=False,
     prompts=True,
+    chat_templates=True,
+    provider_parts=False,
     prompt_lacks=(),
 )
 

@@ -96,6 +96,8 @@ class Profile:
     """Beginnings of the fields that only a conversation has."""
     token_ids: bool = False
     """Takes tokens to continue."""
+    chat_templates: bool = False
+    """Takes plain text alone: a conversation is written in the model's chat template."""
     developer_role: bool = False
     """Without it, the words of a developer are sent as the system's."""
     strict_turns: bool = False
@@ -131,6 +133,8 @@ class Profile:
     """Without it, an earlier refusal is sent as text."""
     signatures: bool = False
     """Takes the signatures of its own earlier answers back; without it they are dropped."""
+    provider_parts: bool = True
+    """Takes parts in the provider's own words."""
     citation_history: bool = False
     """Takes citations in the history; without it they are dropped."""
     tool_result_media: bool = False

@@ -322,7 +322,9 @@ def takes_breakpoint(part: Part, profile: Profile) -> bool:
 def takes_provider_part(part: Part, profile: Profile, model: str) -> bool:
     """Whether a part that only one dialect knows is of this one, and of this model where it is bound to one."""
     content = part.content
-    if not isinstance(content, ProviderPart) or content.dialect != profile.dialect:
+    if not (
+        isinstance(content, ProviderPart) and profile.provider_parts and content.dialect == profile.dialect
+    ):
         return False
     return part.origin in ("", origin(profile, model))
 

@@ -26,6 +26,7 @@ ERNIE = Profile(
     images_by_url=False,
     images_inline=False,
     speaker_names=False,
+    provider_parts=False,
     required_tool_choice="",
     strict_turns=True,
     answer_id_headers=("x-bce-request-id", "x-request-id"),

@@ -129,9 +129,9 @@ def _texts(parts: Iterable[tuple[str, Part]]) -> Iterator[str]:
         match part.content:
             case Text(text) | Refusal(text):
                 yield text
-            case Media() | ProviderPart():
+            case Media():
                 raise invalid(path, "has no place in a content that is text")
-            case Reasoning() | ToolCall() | ToolResult():
+            case Reasoning() | ToolCall() | ToolResult() | ProviderPart():
                 pass
             case _:
                 assert_never(part.content)

@@ -40,6 +40,7 @@ OLLAMA = Profile(
     prompts=True,
     prompt_lacks=("tools", "tool_choice", "generation.reasoning"),
     speaker_names=False,
+    provider_parts=False,
     image_detail=False,
     reasoning_history="thinking",
     embeddings=EmbeddingProfile(

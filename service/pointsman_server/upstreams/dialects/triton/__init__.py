@@ -6,13 +6,21 @@ from pointsman_server.upstreams.dialects.triton.rpc.upstream import build
 from pointsman_server.upstreams.provider import Provider
 
 TRITON = Provider(
-    profiles.TRITON, TritonAdapter, configure=profiles.over_http, findings=profiles.http_findings
+    profiles.TRITON,
+    TritonAdapter,
+    variants=profiles.VARIANTS,
+    configure=profiles.over_http,
+    findings=profiles.http_findings,
 )
 KSERVE = Provider(
     profiles.KSERVE, TritonAdapter, configure=profiles.over_http, findings=profiles.http_findings
 )
 TRITON_GRPC = Provider(
-    profiles.TRITON_GRPC, upstream=build, configure=profiles.over_grpc, findings=profiles.grpc_findings
+    profiles.TRITON_GRPC,
+    upstream=build,
+    variants=profiles.VARIANTS,
+    configure=profiles.over_grpc,
+    findings=profiles.grpc_findings,
 )
 KSERVE_GRPC = Provider(
     profiles.KSERVE_GRPC, upstream=build, configure=profiles.over_grpc, findings=profiles.grpc_findings

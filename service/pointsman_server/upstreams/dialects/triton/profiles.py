@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -18,6 +18,8 @@ TRITON = Profile(
     images_by_url=False,
     images_inline=False,
     prompts=True,
+    chat_templates=True,
+    provider_parts=False,
     prompt_lacks=("tools", "tool_choice"),
     returns_reasoning=False,
 )
@@ -29,6 +31,8 @@ TRITON_GRPC = replace(
 )
 KSERVE = replace(TRITON, provider="kserve", dialect="kserve", fields=STYLES["oip"].fields, streaming=False)
 KSERVE_GRPC = replace(KSERVE, provider="kserve_grpc")
+VARIANTS: Mapping[str, Mapping[str, object]] = {"style: vllm": {"open_inference": {"style": "vllm"}}}
+"""The other usual way of Triton's models."""
 
 
 def over_http(profile: Profile, backend: schema.Backend) -> Profile:
