@@ -1,3 +1,5 @@
+import contextlib
+import logging
 import subprocess
 import sys
 
@@ -86,6 +88,45 @@ def test_a_stream_that_is_left_has_an_ended_span(fake, client, spans):
     [call] = spans()
     assert call.attributes["rpc.response.status_code"] == "CANCELLED"
     assert call.status.status_code is StatusCode.UNSET
+
+
+@pytest.fixture
+def warned():
+    """What OpenTelemetry logs of spans; ahead of its own filter, which drops what was said a moment ago."""
+    said = []
+
+    def keep(record):
+        said.append(record.getMessage())
+        return True
+
+    logger = logging.getLogger("opentelemetry.sdk.trace")
+    logger.filters.insert(0, keep)
+    yield said
+    logger.removeFilter(keep)
+
+
+class Enough(Exception):
+    """The caller needs no more."""
+
+
+class Leaver(list):
+    """Takes one event."""
+
+    def append(self, event):
+        raise Enough
+
+
+@pytest.mark.parametrize("end", ["whole", "failed", "left"])
+def test_a_span_is_ended_once(fake, asker, spans, warned, end):
+    """However a stream ends: OpenTelemetry logs a warning for each word to a span that has ended."""
+    if end == "failed":
+        fake.script(Fail(grpc.StatusCode.UNAVAILABLE, "away", reason="UPSTREAM_UNAVAILABLE"))
+    if end == "left":
+        fake.script(*frames("one", complete=False), Hold())
+    with contextlib.suppress(pointsman.PointsmanError, Enough):
+        asker.stream("x", events=Leaver() if end == "left" else None)
+    assert len(spans()) == 1
+    assert not warned
 
 
 def test_nothing_is_missing_without_opentelemetry(fake):

@@ -42,6 +42,8 @@ class _OtelSpan:
         propagate.inject(metadata, context=trace.set_span_in_context(self._span))
 
     def end(self, error: BaseException | None = None) -> None:
+        if not self._span.is_recording():
+            return  # Ended already: whoever leaves a stream comes after its end. (One that is not sampled has no end.)
         from opentelemetry.trace import Status, StatusCode
 
         if isinstance(error, PointsmanError):
