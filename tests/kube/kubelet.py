@@ -1,14 +1,17 @@
 """A kubelet for tests: every pod of its node is a real process on this machine, with its own address and volumes.
 
-`python -m tests.kube.kubelet KUBECONFIG NODE FOLDER` runs until SIGTERM. It does what the chart relies on: probes, with
-their periods and thresholds; restarts; preStop; SIGTERM, grace, SIGKILL; ConfigMaps and Secrets that are renewed in
-running pods (within a second, where a real one takes a minute). A container's image is ignored: its command is looked
-up in this environment. Resources, users and security contexts are left to the tests of the image.
+`python -m tests.kube.kubelet KUBECONFIG NODE FOLDER` runs until SIGTERM, which ends its pods as well. It does what the
+chart relies on: probes, with their periods and thresholds; restarts; preStop; SIGTERM, grace, SIGKILL; ConfigMaps and
+Secrets that are renewed in running pods (within a second, where a real one takes a minute). A container's image is
+ignored: its command is looked up in this environment. Resources, users and security contexts are left to the tests of
+the image.
 """
 
 import asyncio
+import contextlib
 import datetime as dt
 import json
+import signal
 import ssl
 import sys
 from collections.abc import AsyncIterator
@@ -166,7 +169,13 @@ async def main() -> None:
     """Entry point."""
     kubeconfig, node, folder = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
     async with Api(kubeconfig) as api:
-        await Kubelet(api, node, folder).run()
+        kubelet = Kubelet(api, node, folder)
+        running = asyncio.ensure_future(kubelet.run())
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+        for pod in kubelet.pods.values():
+            pod.vanish()
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ class Pod:
         self._generation = itertools.count()
         self._task = asyncio.create_task(self._run())
         # An error here is a fault of this kubelet: it must not pass in silence.
-        self._task.add_done_callback(lambda task: task.result())
+        self._task.add_done_callback(lambda task: None if task.cancelled() else task.result())
 
     def leave(self, grace_s: float) -> None:
         """It was deleted, and has so long to end."""
