@@ -97,7 +97,7 @@ test-client-floor: .venv-client-floor/.stamp ## Check that the stubs work with t
 	.venv-client-floor/bin/python tools/client_floor.py
 
 .PHONY: test-e2e
-test-e2e: .venv/.stamp-e2e .venv-client-floor/.stamp .venv-proto/.stamp .venv-triton/.stamp ## Run the tests that start whole processes and real engines
+test-e2e: .venv/.stamp-e2e .venv-client-floor/.stamp .venv-proto/.stamp .venv-triton/.stamp .venv-sdks/.stamp ## Run the tests that start whole processes, real engines and the providers' own clients
 	$(BIN)/python -m pytest -m e2e $(ARGS)
 
 .PHONY: test-kube

@@ -100,6 +100,8 @@ class Vendor:
     """Cases that cannot be expressed, with the reason why: declared, never skipped in silence."""
     marked: bool = True
     """Whether an answer tells where it ends; else only the end of its body does."""
+    client: str = ""
+    """Who speaks for the provider in `tests/sdks`: a module of its `clients`. None where there is no client to ask."""
     folder: str = ""
     """Set where it is loaded."""
 

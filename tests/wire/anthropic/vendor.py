@@ -54,6 +54,7 @@ def ended(body: bytes) -> bool:
 
 VENDOR = Vendor(
     provider="anthropic",
+    client="anthropic",
     secrets={"KEY": "sk-ant-test-0000"},
     backend=lambda record: {
         "url": "https://api.example.com",

@@ -39,6 +39,7 @@ def one_proof(headers: Mapping[str, str]) -> Mapping[str, str]:
 
 VENDOR = Vendor(
     provider="azure_openai",
+    client="openai",
     secrets={"KEY": "azkey-0000", "TOKEN": "eyJ.test.token"},
     backend=backend,
     options=options,

@@ -67,6 +67,7 @@ def finish_end(body: bytes) -> int:
 
 VENDOR = Vendor(
     provider="bedrock",
+    client="bedrock",
     secrets={
         "ID": "AKIDEXAMPLE",
         "SECRET": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",

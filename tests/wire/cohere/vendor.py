@@ -16,6 +16,7 @@ def last_event(body: bytes) -> bool:
 
 VENDOR = Vendor(
     provider="cohere",
+    client="cohere",
     secrets={"KEY": "co-test-0000"},
     backend=lambda record: {
         "url": "https://api.example.com",

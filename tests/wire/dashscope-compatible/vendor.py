@@ -4,6 +4,7 @@ from tests.conformance.vendors import Vendor, done_event, last_match
 
 VENDOR = Vendor(
     provider="dashscope_compatible",
+    client="openai",
     secrets={"KEY": "sk-dash-test"},
     backend=lambda record: {
         "url": "https://dashscope.example.com/compatible-mode/v1",

@@ -31,6 +31,7 @@ def options(intent: Record, dialect: str) -> Mapping[str, ProviderOptions]:
 
 VENDOR = Vendor(
     provider="dashscope",
+    client="dashscope",
     secrets={"KEY": "sk-dash-test-0000"},
     backend=backend,
     options=options,

@@ -80,6 +80,7 @@ def ended(body: bytes) -> bool:
 
 VENDOR = Vendor(
     provider="ernie",
+    client="qianfan",
     secrets={"TOKEN": "24.test0000.2592000.1793000000.282335-1"},
     backend=lambda record: {
         "url": "https://aip.example.com/rpc/2.0/ai_custom/v1/wenxinworkshop",

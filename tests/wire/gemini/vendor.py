@@ -48,6 +48,7 @@ def options(intent: Mapping[str, Any], dialect: str) -> Mapping[str, ProviderOpt
 
 VENDOR = Vendor(
     provider="gemini",
+    client="gemini",
     secrets={"KEY": "AIza-test-0000"},
     backend=lambda record: {
         "url": "https://generativelanguage.example.com",

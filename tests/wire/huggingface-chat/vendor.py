@@ -4,6 +4,7 @@ from tests.conformance.vendors import Vendor, done_event, last_match
 
 VENDOR = Vendor(
     provider="huggingface",
+    client="huggingface",
     secrets={"KEY": "hf_test0000"},
     backend=lambda record: {
         "url": "https://router.example.com/v1",

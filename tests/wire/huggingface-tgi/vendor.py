@@ -4,6 +4,7 @@ from tests.conformance.vendors import Vendor, last_match
 
 VENDOR = Vendor(
     provider="tgi",
+    client="huggingface",
     secrets={"KEY": "hf_test0000"},
     backend=lambda record: {
         "url": "http://tgi.example:3000",

@@ -19,6 +19,7 @@ def same_body(body):
 
 VENDOR = Vendor(
     provider="kserve",
+    client="triton",
     secrets={},
     backend=lambda record: {"url": "https://api.example.com"},
     options=options,

@@ -18,6 +18,7 @@ def without_defaults(body: Any) -> Any:
 
 VENDOR = Vendor(
     provider="mistral",
+    client="mistral",
     secrets={"KEY": "mi-test-0000"},
     backend=lambda record: {
         "url": "https://mistral.example.com/v1",

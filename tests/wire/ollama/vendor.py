@@ -10,6 +10,7 @@ def done_line(body: bytes) -> bool:
 
 VENDOR = Vendor(
     provider="ollama",
+    client="ollama",
     secrets={},
     backend=lambda record: {"url": "http://ollama.example:11434"},
     finish_end=last_match(rb'"done":\s*true'),

@@ -4,6 +4,7 @@ from tests.conformance.vendors import Vendor, done_event, last_match
 
 VENDOR = Vendor(
     provider="vllm",
+    client="openai",
     secrets={"KEY": "token-vllm-test"},
     backend=lambda record: {
         "url": "https://api.example.com/v1",

@@ -16,6 +16,7 @@ def last_event(body: bytes) -> bool:
 
 VENDOR = Vendor(
     provider="openai_responses",
+    client="openai",
     secrets={"KEY": "sk-test-0000000000000000"},
     backend=lambda record: {
         "url": "https://api.example.com/v1",

@@ -4,6 +4,7 @@ from tests.conformance.vendors import Vendor, done_event, last_match
 
 VENDOR = Vendor(
     provider="openai",
+    client="openai",
     secrets={"KEY": "sk-test-0000000000000000"},
     backend=lambda record: {
         "url": "https://api.example.com/v1",

@@ -16,6 +16,7 @@ def without_marker(body: Any) -> Any:
 
 VENDOR = Vendor(
     provider="qianfan",
+    client="openai",
     secrets={"KEY": "bce-v3/ALTAK-test/0000"},
     backend=lambda record: {
         "url": "https://qianfan.example.com/v2",

@@ -38,6 +38,7 @@ def same_body(body):
 
 VENDOR = Vendor(
     provider="triton",
+    client="triton",
     secrets={},
     backend=backend,
     options=options,

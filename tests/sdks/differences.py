@@ -1,0 +1,106 @@
+"""Where a provider's own client differs from what was recorded, or from what the adapters send: declared, each with its
+reason. A row that no longer holds fails its test as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_NO_GENERATE = "Triton's client has no call for the generate extension, which is plain HTTP"
+SPEECHLESS: Mapping[str, str] = {
+    "triton/error_400_unknown_model": _NO_GENERATE,
+    "triton/generate_stream": _NO_GENERATE,
+    "triton/generate_trtllm": _NO_GENERATE,
+    "triton/generate_vllm_backend": _NO_GENERATE,
+}
+"""Exchanges that no client of the provider's can have."""
+
+MISHEARD: Mapping[str, tuple[frozenset[str], str]] = {
+    "dashscope/stream_error_mid": (
+        frozenset({"usage.input_tokens", "usage.output_tokens"}),
+        "the client tells zeros where no usage came",
+    ),
+    "dashscope-compatible/error_400_event_stream_body": (
+        frozenset({"error.code", "error.message", "error.request_id"}),
+        "the client reads no event stream in the body of an error: the status alone is told",
+    ),
+    "dashscope-compatible/stream_error_mid": (
+        frozenset({"error.request_id"}),
+        "the client tells no more of an event than its error object",
+    ),
+    "ernie-legacy/error_200_token_expired": (
+        frozenset({"error.code", "error.message"}),
+        "the client tells this one by the class alone",
+    ),
+    "huggingface-tgi/generate": (
+        frozenset({"usage.input_tokens", "usage.total_tokens"}),
+        "the prompt's tokens stand in a header, which the client does not show",
+    ),
+    "huggingface-tgi/generate_grammar": (
+        frozenset({"usage.input_tokens", "usage.total_tokens"}),
+        "the prompt's tokens stand in a header, which the client does not show",
+    ),
+    "mistral/stream_error_mid": (
+        frozenset({"error.code", "error.message", "error.type"}),
+        "the client knows no error within a stream: the event fails its check of a chunk's form",
+    ),
+    "openai-compatible/vllm_error_401_string": (
+        frozenset({"error.message"}),
+        "the client reads an error that is an object, and tells the status of any other",
+    ),
+    "qianfan/stream_call_answered_by_json": (
+        frozenset({"error", "error.code", "error.message", "error.type"}),
+        "the client takes a document in place of a stream for a stream without events: it hears nothing at all",
+    ),
+}
+"""Recording -> what its client hears in another way than expected."""
+
+UNLIKE: Mapping[str, tuple[frozenset[str], str]] = {
+    "azure-openai/v1_api_no_version": (
+        frozenset({"api-key"}),
+        "the key may come in either header: the client sends it as a bearer token",
+    ),
+    "kserve": (frozenset({"content-type"}), "the client names no type of its JSON"),
+    "triton": (frozenset({"content-type"}), "the client names no type of its JSON"),
+}
+"""Recording, or folder of recordings -> parts of the request that its client sends in another way."""
+
+_STATUSES = {
+    400: "BadRequestError", 401: "AuthenticationError", 403: "PermissionDeniedError", 404: "NotFoundError",
+    409: "ConflictError", 422: "UnprocessableEntityError", 429: "RateLimitError", 500: "InternalServerError",
+}  # fmt: skip
+ERRORS: Mapping[str, Mapping[int, str]] = {
+    "anthropic": {**_STATUSES, 529: "OverloadedError"},
+    "cohere": {
+        400: "BadRequestError", 401: "UnauthorizedError", 403: "ForbiddenError", 404: "NotFoundError",
+        422: "UnprocessableEntityError", 429: "TooManyRequestsError", 500: "InternalServerError",
+        503: "ServiceUnavailableError",
+    },
+    "gemini": {**dict.fromkeys(range(400, 500), "ClientError"), **dict.fromkeys(range(500, 600), "ServerError")},
+    "huggingface": {402: "HfHubHTTPError"},
+    "mistral": {200: "ResponseValidationError", 401: "SDKError", 422: "HTTPValidationError", 429: "SDKError"},
+    "ollama": dict.fromkeys(range(400, 600), "ResponseError"),
+    "openai": {200: "APIError", **_STATUSES, 503: "InternalServerError"},
+    "qianfan": {200: "APIError"},
+    "triton": dict.fromkeys(range(400, 600), "InferenceServerException"),
+}  # fmt: skip
+"""Client -> status of the answer -> the class of its error; 200 is an error within a success."""
+NAMED_BY_CODE = frozenset({"bedrock"})
+"""Clients whose errors have a class for each of the provider's codes."""
+OTHER_ERRORS: Mapping[str, str] = {
+    "ernie-legacy/error_200_token_expired": "AccessTokenExpiredError",
+    "huggingface-chat/stream_error_mid": "GenerationError",
+    "huggingface-tgi/error_422_validation": "ValidationError",
+    "huggingface-tgi/error_429_overloaded": "OverloadedError",
+}
+"""Recording -> the class of its error, where the status does not tell it."""
+PACKAGES: Mapping[str, str] = {
+    "bedrock": "botocore",
+    # Its client returns errors; `clients/dashscope.py` raises them.
+    "dashscope": "tests",
+    "gemini": "google",
+    "huggingface": "huggingface_hub",
+    "mistral": "mistralai",
+    "triton": "tritonclient",
+}
+"""Client -> the package that its errors come from, where it is not of the same name."""
