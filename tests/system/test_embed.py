@@ -8,7 +8,7 @@ import pytest
 from pointsman import InvalidRequest, NoEligibleBackend, PointsmanError, image
 from pointsman import v1 as pb
 from tests.fakes import chat
-from tests.fakes.replies import json_reply
+from tests.fakes.replies import hang_before_headers, json_reply
 from tests.fakes.running_app import backend_at, model_over
 
 
@@ -79,6 +79,29 @@ async def test_a_failing_part_fails_over_or_fails_the_call(start, provider, othe
     with pytest.raises(PointsmanError) as caught:
         await client.embed(["a", "b"], model="vectors")
     assert caught.value.reason == "UPSTREAM_BAD_RESPONSE"
+
+
+async def test_one_failing_part_ends_the_others(start, provider):
+    """The caller is told its failure, at once, whatever the rest of the provider's answers are waiting for."""
+    asked = []
+
+    def second_fails(request):
+        asked.append(request)
+        return (
+            chat.error_reply(400, "no such text") if "b" in request.json()["input"] else hang_before_headers()
+        )
+
+    provider.handler = second_fails
+    app = await start(settings(provider, embedding={"max_inputs": 1, "requests_at_once": 3}))
+    client = await app.client()
+    with pytest.raises(PointsmanError, match="no such text") as caught:
+        await client.embed(["a", "b", "c"], model="vectors")
+    assert caught.value.reason == "UPSTREAM_REJECTED"
+    provider.handler = embedded
+    assert (await client.embed(["a", "b"], model="vectors")).vectors == [vector("a"), vector("b")]
+    for request in asked:
+        if request.json()["input"] != ["b"]:
+            await request.connection.wait_closed()
 
 
 @pytest.mark.parametrize(
