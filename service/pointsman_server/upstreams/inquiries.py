@@ -15,7 +15,7 @@ from pointsman_server.errors import Reason, ServiceError, UpstreamFault
 from pointsman_server.transport.contract import BodyLimits, Headers, HTTPRequest
 from pointsman_server.transport.whole import WholeFraming
 from pointsman_server.upstreams.contract import Embedder, Inquiry, Reply
-from pointsman_server.upstreams.translation.embedding import Piece, joined, split
+from pointsman_server.upstreams.translation.embedding import Piece, joined, of_the_whole, split
 from pointsman_server.upstreams.translation.profile import EmbeddingProfile
 
 C = TypeVar("C", bound=AnyCall)
@@ -107,7 +107,10 @@ class SplittingEmbedder:
 
         async def work() -> None:
             for number, piece in waiting:
-                replies[number] = await self._embedder.ask(_part_of(attempt, number, piece))
+                try:
+                    replies[number] = await self._embedder.ask(_part_of(attempt, number, piece))
+                except ServiceError as fault:
+                    raise of_the_whole(fault, piece) from fault
 
         workers = [asyncio.ensure_future(work()) for _ in range(min(self._at_once, len(pieces)))]
         try:

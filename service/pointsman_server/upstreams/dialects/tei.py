@@ -23,6 +23,8 @@ from pointsman_server.upstreams.translation.decoding import Place
 from pointsman_server.upstreams.translation.documents import loose_json, parse
 from pointsman_server.upstreams.translation.embedding import (
     map_fields,
+    map_usage,
+    no_vectors,
     texts_or_tokens,
     vector_of,
     vectors_in_order,
@@ -114,7 +116,7 @@ class TeiEmbeddings:
         if not isinstance(document, list):
             said = error_objects.say(document)
             if said is None:
-                raise ServiceError(Reason.UPSTREAM_BAD_RESPONSE, "the upstream's answer holds no vectors")
+                raise no_vectors()
             raise _map_error(said, said.status, headers, Place(status, headers, _request_id(headers)).fault())
         return Reply(
             Embeddings(vectors_in_order([_vector(one) for one in document], len(attempt.call.inputs))),
@@ -145,9 +147,7 @@ def _request_id(headers: Headers) -> str:
 
 def _map_usage(headers: Headers) -> Usage | None:
     text = headers.get("x-compute-tokens", "")
-    if not (text.isascii() and text.isdigit() and len(text) < 16):
-        return None
-    return Usage(input_tokens=int(text), total_tokens=int(text))
+    return map_usage(int(text) if text.isascii() and text.isdigit() and len(text) < 16 else None)
 
 
 def _map_error(said: Said, status: int, headers: Headers, upstream: UpstreamFault) -> ServiceError:

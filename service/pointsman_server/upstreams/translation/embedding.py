@@ -1,10 +1,11 @@
-"""What dialects share about vectors: how a call is split for a provider's bounds, and how vectors are read. Pure."""
+"""What dialects share about vectors: how a call is split for a provider's bounds, and how answers are read. Pure."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import math
+import re
 import sys
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,11 +16,15 @@ from pointsman_server.domain import EmbedCall, Embeddings, EmbedInput, Media, Te
 from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.upstreams.contract import Reply
 from pointsman_server.upstreams.translation.bodies import put_field
+from pointsman_server.upstreams.translation.documents import as_object
+from pointsman_server.upstreams.translation.faults import whole_number
 from pointsman_server.upstreams.translation.profile import EmbeddingProfile
+from pointsman_server.upstreams.translation.verbatim import invalid
 
 _BYTES_PER_TOKEN = 2
 """For bounds on the tokens of a request; hardly any text has more."""
 _IMAGE_TOKENS = 1024
+_POSITION = re.compile(r"inputs\[(\d{1,9})\]", re.ASCII)
 
 
 class Piece(NamedTuple):
@@ -68,6 +73,15 @@ def _tokens(one: EmbedInput) -> int:
             return _IMAGE_TOKENS
 
 
+def of_the_whole(fault: ServiceError, piece: Piece) -> ServiceError:
+    """The failure of a piece as one of the call: its fields name the inputs as the caller numbers them."""
+
+    def rename(path: str) -> str:
+        return _POSITION.sub(lambda found: f"inputs[{piece.positions[int(found[1])]}]", path, count=1)
+
+    return fault.with_fields(rename) if fault.fields else fault
+
+
 def joined(pieces: Sequence[Piece], replies: Sequence[Reply[Embeddings]]) -> Reply[Embeddings]:
     """One answer out of those to the pieces: vectors in the order of the inputs, usage added up."""
     found: dict[int, array[float]] = {}
@@ -98,6 +112,16 @@ def texts_or_tokens(call: EmbedCall) -> list[str] | list[tuple[int, ...]]:
     return texts or [one.ids for one in call.inputs if isinstance(one, TokenIds)]
 
 
+def texts_of(call: EmbedCall) -> list[str]:
+    """The inputs of a piece that holds texts. Raises ServiceError INVALID_REQUEST for anything else."""
+    texts = []
+    for position, one in enumerate(call.inputs):
+        if not isinstance(one, Text):
+            raise invalid(f"inputs[{position}]", "is no text, and nothing else can be sent to this provider")
+        texts.append(one.text)
+    return texts
+
+
 def map_fields(body: dict[str, Any], call: EmbedCall, profile: EmbeddingProfile) -> None:
     """Write what of the call's options the profile takes, under the wire's names; a dot leads into an object."""
     fields = profile.fields
@@ -111,6 +135,40 @@ def map_fields(body: dict[str, Any], call: EmbedCall, profile: EmbeddingProfile)
     ):
         if value is not None and (wire := fields.get(path)):
             put_field(body, wire, value)
+
+
+def images_of(call: EmbedCall) -> Iterator[tuple[str, Media]]:
+    """The images of a piece, each under its path."""
+    for position, one in enumerate(call.inputs):
+        if isinstance(one, Media):
+            yield f"inputs[{position}].image", one
+
+
+def no_vectors() -> ServiceError:
+    """What an answer is that holds none, and tells no error either."""
+    return ServiceError(Reason.UPSTREAM_BAD_RESPONSE, "the upstream's answer holds no vectors")
+
+
+def map_usage(inputs: int | None, total: int | None = None) -> Usage | None:
+    """Of vectors, which cost tokens of their inputs: where only one count is told, it stands for both."""
+    if inputs is None and total is None:
+        return None
+    return Usage(
+        input_tokens=total if inputs is None else inputs, total_tokens=inputs if total is None else total
+    )
+
+
+def vectors_by_index(entries: Sequence[object], *names: str) -> Sequence[array[float] | None]:
+    """Vectors of entries that say which input is theirs, under one of these names; one that does not stands for its own
+    place.
+    """
+    vectors: list[array[float] | None] = [None] * len(entries)
+    for position, entry in enumerate(entries):
+        told = as_object(entry)
+        indexes = (whole_number(told.get(name), len(entries) - 1) for name in names)
+        index = next((index for index in indexes if index is not None), position)
+        vectors[index] = vector_of(told.get("embedding"))
+    return vectors
 
 
 def vectors_in_order(vectors: Sequence[array[float] | None], count: int) -> tuple[array[float], ...]:

@@ -41,6 +41,15 @@ def media_type_of(url: str) -> str:
     return _TYPES.get(path.rpartition(".")[2].lower(), "") if "." in path else ""
 
 
+def data_url(media: Media, path: str) -> str:
+    """Inline bytes or a data URL in the one spelling of a data URL that every wire reads.
+
+    Raises ServiceError INVALID_REQUEST with the path for a data URL that holds no data.
+    """
+    media_type, data = inline_base64(media, path)
+    return f"data:{media_type};base64,{data}"
+
+
 def inline_base64(media: Media, path: str) -> tuple[str, str]:
     """The media type and the base64 text of inline bytes or of a data URL.
 

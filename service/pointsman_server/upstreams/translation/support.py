@@ -5,7 +5,7 @@ Dialects ask `wire_fields`, `effort_of` and `mode_of` for what they send, so tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import assert_never
 
 from pointsman_server.domain import (
@@ -99,7 +99,7 @@ def unsupported(call: AnyCall, profile: Profile, model: str = "") -> tuple[Warni
     """Everything that this profile cannot honour of the call with this model; nothing of it is sent."""
     match call:
         case EmbedCall() if profile.embeddings is not None:
-            return tuple(_embedding(call, profile.embeddings))
+            return tuple(_embedding(call, profile.embeddings, profile.media_schemes))
         case EmbedCall():
             return (Warning(UNSUPPORTED_CONTENT, "model", "the provider makes no embeddings"),)
         case Call() | CountCall() if not profile.generates:
@@ -112,7 +112,7 @@ def unsupported(call: AnyCall, profile: Profile, model: str = "") -> tuple[Warni
             assert_never(call)
 
 
-def _embedding(call: EmbedCall, profile: EmbeddingProfile) -> Iterator[Warning]:
+def _embedding(call: EmbedCall, profile: EmbeddingProfile, schemes: Collection[str]) -> Iterator[Warning]:
     for path, given in (
         ("dimensions", call.dimensions is not None),
         ("task", bool(call.task)),
@@ -131,11 +131,20 @@ def _embedding(call: EmbedCall, profile: EmbeddingProfile) -> Iterator[Warning]:
                 if not profile.token_ids:
                     yield _ineligible(f"inputs[{position}].token_ids", "token ids")
             case Media():
-                inline = not one.url or one.url[:5].lower() == "data:"
-                if not (profile.images_inline if inline else profile.images_by_url):
+                if not takes_image(one, profile, schemes):
                     yield _ineligible(f"inputs[{position}].image", "this image")
+                elif one.detail is not None:
+                    yield _parameter(f"inputs[{position}].image.detail")
             case _:
                 assert_never(one)
+
+
+def takes_image(image: Media, profile: EmbeddingProfile, schemes: Collection[str]) -> bool:
+    """Whether the provider makes a vector of the image in the way that it is given."""
+    scheme = image.url.partition(":")[0].lower()
+    if not image.url or scheme == "data":
+        return profile.images_inline
+    return profile.images_by_url and scheme in schemes
 
 
 def _question(call: Call, profile: Profile, model: str) -> tuple[Warning, ...]:

@@ -19,7 +19,7 @@ from pointsman_server.domain import (
 )
 from pointsman_server.upstreams.translation.addresses import verbatim_part
 from pointsman_server.upstreams.translation.chat_fields import map_call, role_of
-from pointsman_server.upstreams.translation.media import inline_base64
+from pointsman_server.upstreams.translation.media import data_url
 from pointsman_server.upstreams.translation.media_urls import media_url_fault
 from pointsman_server.upstreams.translation.parts import result_texts
 from pointsman_server.upstreams.translation.profile import Profile
@@ -104,11 +104,7 @@ def _map_media(media: Media, path: str, profile: Profile) -> dict[str, object]:
         raise invalid(here, "is not taken by this provider in the way that it is given")
     if media.url and (fault := media_url_fault(media.url, profile.media_schemes)):
         raise invalid(f"{here}.url", fault)
-    url = media.url
-    if not url:
-        media_type, data = inline_base64(media, here)
-        url = f"data:{media_type};base64,{data}"
-    image = {"url": url}
+    image = {"url": media.url or data_url(media, here)}
     if media.detail is not None:
         image["detail"] = media.detail.value.lower()
     return {"type": "image_url", "image_url": image}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pointsman_server.context import Attempt
-from pointsman_server.domain import EmbedCall, Embeddings, Opened, Usage
-from pointsman_server.errors import Reason, ServiceError
+from pointsman_server.domain import EmbedCall, Embeddings, Opened
+from pointsman_server.errors import ServiceError
 from pointsman_server.transport.contract import Headers, HTTPRequest
 from pointsman_server.upstreams.contract import Reply
 from pointsman_server.upstreams.dialects.ollama.refusal import answered_error, read_refusal
@@ -15,6 +15,8 @@ from pointsman_server.upstreams.translation.decoding import Place
 from pointsman_server.upstreams.translation.documents import as_list, as_object, loose_json
 from pointsman_server.upstreams.translation.embedding import (
     map_fields,
+    map_usage,
+    no_vectors,
     texts_or_tokens,
     vector_of,
     vectors_in_order,
@@ -55,18 +57,13 @@ class OllamaEmbeddings:
             raise answered_error(document, place)
         vectors = [vector_of(one) for one in as_list(document.get("embeddings"))]
         if not vectors:
-            raise ServiceError(Reason.UPSTREAM_BAD_RESPONSE, "the upstream's answer holds no vectors")
+            raise no_vectors()
         return Reply(
             Embeddings(vectors_in_order(vectors, len(attempt.call.inputs))),
-            usage=_map_usage(document),
+            usage=map_usage(whole_number(document.get("prompt_eval_count"))),
             opened=Opened(model=bounded_word(document.get("model")), upstream_request_id=place.request_id),
         )
 
     def refusal(self, status: int, headers: Headers, body: bytes) -> ServiceError:
         """As the protocol says."""
         return read_refusal(status, headers, body)
-
-
-def _map_usage(document: dict[str, Any]) -> Usage | None:
-    inputs = whole_number(document.get("prompt_eval_count"))
-    return None if inputs is None else Usage(input_tokens=inputs, total_tokens=inputs)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from array import array
 from typing import Any
 
 from pointsman_server.context import Attempt
-from pointsman_server.domain import EmbedCall, Embeddings, Opened, Usage
-from pointsman_server.errors import Reason, ServiceError
+from pointsman_server.domain import EmbedCall, Embeddings, Opened
+from pointsman_server.errors import ServiceError
 from pointsman_server.transport.contract import Headers, HTTPRequest
 from pointsman_server.upstreams.contract import Reply
 from pointsman_server.upstreams.dialects.openai.place import Place, deployment_place
@@ -16,8 +15,10 @@ from pointsman_server.upstreams.translation import decoding
 from pointsman_server.upstreams.translation.documents import as_list, as_object, loose_json
 from pointsman_server.upstreams.translation.embedding import (
     map_fields,
+    map_usage,
+    no_vectors,
     texts_or_tokens,
-    vector_of,
+    vectors_by_index,
     vectors_in_order,
 )
 from pointsman_server.upstreams.translation.error_objects import answered_error, read_refusal, say
@@ -61,13 +62,12 @@ class OpenAIEmbeddings:
         data = as_list(document.get("data"))
         if not data:
             raise self._no_answer(document, status, headers)
-        vectors: list[array[float] | None] = [None] * len(data)
-        for position, entry in enumerate(data):
-            index = whole_number(as_object(entry).get("index"), len(data) - 1)
-            vectors[position if index is None else index] = vector_of(as_object(entry).get("embedding"))
+        usage = as_object(document.get("usage"))
         return Reply(
-            Embeddings(vectors_in_order(vectors, len(attempt.call.inputs))),
-            usage=_map_usage(as_object(document.get("usage"))),
+            Embeddings(vectors_in_order(vectors_by_index(data, "index"), len(attempt.call.inputs))),
+            usage=map_usage(
+                whole_number(usage.get("prompt_tokens")), whole_number(usage.get("total_tokens"))
+            ),
             opened=Opened(
                 response_id=bounded_word(document.get("id")),
                 model=bounded_word(document.get("model")),
@@ -83,7 +83,7 @@ class OpenAIEmbeddings:
     def _no_answer(self, document: dict[str, Any], status: int, headers: Headers) -> ServiceError:
         said = say(document)
         if said is None:
-            return ServiceError(Reason.UPSTREAM_BAD_RESPONSE, "the upstream's answer holds no vectors")
+            return no_vectors()
         place = decoding.Place(status, headers, self._request_id(headers))
         fault = place.fault(stream_status=said.status)
         return answered_error(said, fault, headers, self._profile.error_codes)
@@ -91,12 +91,3 @@ class OpenAIEmbeddings:
     def _request_id(self, headers: Headers) -> str:
         names = self._profile.answer_id_headers
         return next((bounded_word(headers[name]) for name in names if name in headers), "")
-
-
-def _map_usage(usage: dict[str, Any]) -> Usage | None:
-    inputs, total = whole_number(usage.get("prompt_tokens")), whole_number(usage.get("total_tokens"))
-    if inputs is None and total is None:
-        return None
-    return Usage(
-        input_tokens=total if inputs is None else inputs, total_tokens=inputs if total is None else total
-    )

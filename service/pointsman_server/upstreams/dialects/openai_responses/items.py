@@ -20,7 +20,7 @@ from pointsman_server.domain import (
     ToolResult,
 )
 from pointsman_server.upstreams.translation.addresses import verbatim_part
-from pointsman_server.upstreams.translation.media import inline_base64
+from pointsman_server.upstreams.translation.media import data_url
 from pointsman_server.upstreams.translation.media_urls import media_url_fault
 from pointsman_server.upstreams.translation.parts import result_texts
 from pointsman_server.upstreams.translation.profile import Profile
@@ -195,8 +195,7 @@ def _map_media(media: Media, path: str, profile: Profile) -> dict[str, object]:
     inline = not media.url or media.url[:5].lower() == "data:"
     url = media.url
     if inline and not url:
-        media_type, data = inline_base64(media, path)
-        url = f"data:{media_type};base64,{data}"
+        url = data_url(media, path)
     if media.kind is MediaKind.IMAGE:
         return {"type": "input_image", "image_url": url, "detail": detail}
     file: dict[str, object] = {"type": "input_file"}
