@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pointsman_server.domain import ReasoningMode
-from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.profile import EmbeddingProfile, Profile
 
 COHERE = Profile(
     provider="cohere",
@@ -40,4 +40,16 @@ COHERE = Profile(
     reasoning_history="thinking",
     answer_id_headers=("x-debug-trace-id", "x-request-id"),
     caller_headers=frozenset({"x-request-id", "x-client-name"}),
+    embeddings=EmbeddingProfile(
+        fields={
+            "dimensions": "output_dimension",
+            "task": "input_type",
+            "truncate": "truncate",
+            "routing.priority": "priority",
+        },
+        tasks={"query": "search_query", "document": "search_document"},
+        truncations={"none": "NONE", "start": "START", "end": "END"},
+        max_inputs=96,
+        images_inline=True,
+    ),
 )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from pointsman_server.config import schema
 from pointsman_server.domain import ReasoningMode
 from pointsman_server.upstreams.translation import alibaba
-from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.profile import EmbeddingProfile, Profile
 
 DASHSCOPE = Profile(
     provider="dashscope",
@@ -42,5 +45,16 @@ DASHSCOPE = Profile(
     reasoning_history="reasoning_content",
     error_codes=alibaba.ERROR_CODES,
     caller_headers=frozenset({"x-request-id", "x-dashscope-datainspection", "x-dashscope-workspace"}),
+    embeddings=EmbeddingProfile(fields={"dimensions": "dimension", "task": "text_type"}, max_inputs=10),
 )
 """`fields` are those of `parameters`."""
+_MULTIMODAL = EmbeddingProfile(
+    fields={"dimensions": "dimension"}, max_inputs=20, images_inline=True, images_by_url=True
+)
+
+
+def configured(profile: Profile, backend: schema.Backend) -> Profile:
+    """Models of the one interface are unknown at the other, so that the backend says what can be embedded."""
+    if backend.dashscope.interface != "multimodal":
+        return profile
+    return replace(profile, embeddings=_MULTIMODAL)

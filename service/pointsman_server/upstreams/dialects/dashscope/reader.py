@@ -21,6 +21,7 @@ from pointsman_server.domain import (
 from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.transport.contract import Headers
 from pointsman_server.transport.sse import SseEvent
+from pointsman_server.upstreams.dialects.dashscope.refusal import told_fault
 from pointsman_server.upstreams.dialects.dashscope.request import is_incremental
 from pointsman_server.upstreams.translation import alibaba
 from pointsman_server.upstreams.translation.decoding import Place
@@ -31,8 +32,7 @@ from pointsman_server.upstreams.translation.documents import (
     json_text,
     loose_json,
 )
-from pointsman_server.upstreams.translation.error_objects import answered_error
-from pointsman_server.upstreams.translation.faults import Said, bounded_word, whole_number
+from pointsman_server.upstreams.translation.faults import bounded_word, whole_number
 from pointsman_server.upstreams.translation.logprobs import map_logprobs
 from pointsman_server.upstreams.translation.parts import PartNumbers, made_tool_id
 from pointsman_server.upstreams.translation.profile import Profile
@@ -118,7 +118,7 @@ class GenerationReader:
         if request_id := bounded_word(told.get("request_id")):
             self.place.request_id = request_id
         if failed or told.get("code") or status >= 400:
-            raise self._fault(told, status)
+            raise told_fault(told, self.place, status=status)
         if not self._opened and request_id:
             self._opened = True
             self.place.response_id = request_id
@@ -139,20 +139,6 @@ class GenerationReader:
         if usage != self._usage:
             self._usage = usage
             events.append(UsageReport(usage))
-
-    def _fault(self, told: Mapping[str, Any], status: int) -> ServiceError:
-        """An error under 200: the status stands in a comment of the stream, or in the document, or follows from the
-        code.
-        """
-        message, code = told.get("message"), bounded_word(told.get("code"))
-        meant = status or whole_number(told.get("status_code"), 599) or 0
-        said = Said(
-            message=message if isinstance(message, str) else "",
-            code=code,
-            status=meant if 400 <= meant < 600 else alibaba.status_of(code),
-        )
-        upstream = self.place.fault(stream_status=status if 400 <= status < 600 else 0)
-        return answered_error(said, upstream, self.place.headers, alibaba.ERROR_CODES)
 
     def _add_choice(
         self, index: int, choice: Mapping[str, Any], output: Mapping[str, Any], events: list[Event]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, assert_never
+from typing import Any, TypeVar, assert_never
 
 import msgspec
 
@@ -12,6 +12,7 @@ from pointsman_server.context import Attempt
 from pointsman_server.domain import (
     Call,
     Conversation,
+    EmbedCall,
     Media,
     MediaKind,
     Message,
@@ -34,7 +35,7 @@ from pointsman_server.upstreams.translation.chat_fields import (
     map_tools,
     role_of,
 )
-from pointsman_server.upstreams.translation.media import inline_base64
+from pointsman_server.upstreams.translation.media import data_url
 from pointsman_server.upstreams.translation.media_urls import media_url_fault
 from pointsman_server.upstreams.translation.options import add_fields
 from pointsman_server.upstreams.translation.parts import result_texts, tool_names
@@ -43,6 +44,7 @@ from pointsman_server.upstreams.translation.requests import encoded
 from pointsman_server.upstreams.translation.support import takes_media, takes_provider_part, wire_fields
 from pointsman_server.upstreams.translation.verbatim import invalid, members
 
+C = TypeVar("C", Call, EmbedCall)
 _ENCODE = msgspec.json.Encoder().encode
 _INCREMENTAL = "incremental_output"
 _OWN = frozenset(
@@ -65,7 +67,7 @@ def encode_body(attempt: Attempt, profile: Profile, *, stream: bool, multimodal:
     if call.output_format is not None:
         map_format(call, parameters, fields)
     if call.provider_options:
-        add_fields(parameters, _with_flat_options(call, profile), profile, fields, _OWN)
+        add_fields(parameters, with_flat_options(call, profile), profile, fields, _OWN)
     if stream:
         # A caller may want the whole text so far in each event; what is passed on is the same.
         parameters.setdefault(_INCREMENTAL, True)
@@ -92,7 +94,7 @@ def is_incremental(call: Call, profile: Profile) -> bool:
     return bytes(_flat(options.body_json, "").get(_INCREMENTAL, b"")).strip() != b"false"
 
 
-def _with_flat_options(call: Call, profile: Profile) -> Call:
+def with_flat_options(call: C, profile: Profile) -> C:
     """The caller's fields in one level: some write them as the body has them, below `parameters`."""
     options = call.provider_options.get(profile.dialect)
     if options is None or not options.body_json:
@@ -168,7 +170,7 @@ def _map_pieces(parts: Iterable[Part], path: str, profile: Profile, model: str) 
             case Text(text) | Refusal(text):
                 yield {"text": text}
             case Media() as media:
-                yield _map_media(media, f"{here}.{media.kind.value}", profile)
+                yield map_media(media, f"{here}.{media.kind.value}", profile)
             case ProviderPart(json=json) if takes_provider_part(part, profile, model):
                 yield verbatim_part(json, f"{here}.provider_part.json")
             case Reasoning() | ToolCall() | ToolResult() | ProviderPart():
@@ -177,7 +179,8 @@ def _map_pieces(parts: Iterable[Part], path: str, profile: Profile, model: str) 
                 assert_never(part.content)
 
 
-def _map_media(media: Media, path: str, profile: Profile) -> dict[str, Any]:
+def map_media(media: Media, path: str, profile: Profile) -> dict[str, Any]:
+    """A piece that shows it. Raises ServiceError INVALID_REQUEST for what is not taken in the way that it is given."""
     if not takes_media(media, profile):
         raise invalid(path, "is not taken by this provider in this form")
     name = "image" if media.kind is MediaKind.IMAGE else "audio"
@@ -185,8 +188,7 @@ def _map_media(media: Media, path: str, profile: Profile) -> dict[str, Any]:
         if fault := media_url_fault(media.url):
             raise invalid(f"{path}.url", fault)
         return {name: media.url}
-    media_type, data = inline_base64(media, path)
-    return {name: f"data:{media_type};base64,{data}"}
+    return {name: data_url(media, path)}
 
 
 def _map_result(result: ToolResult, names: Mapping[str, str]) -> dict[str, Any]:

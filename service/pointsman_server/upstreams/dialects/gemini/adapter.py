@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 from pointsman_server.context import Attempt
 from pointsman_server.errors import ServiceError
 from pointsman_server.transport.contract import Headers, HTTPRequest
 from pointsman_server.upstreams.contract import Decoder
+from pointsman_server.upstreams.dialects.gemini.place import resource
 from pointsman_server.upstreams.dialects.gemini.reader import GeminiReader
 from pointsman_server.upstreams.dialects.gemini.refusal import read_refusal
 from pointsman_server.upstreams.dialects.gemini.request import encode_body
@@ -15,7 +14,6 @@ from pointsman_server.upstreams.provider import Settings
 from pointsman_server.upstreams.translation.decoding import AnswerDecoder
 from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.requests import EVENTS, JSON, post
-from pointsman_server.upstreams.translation.verbatim import invalid
 
 
 class GeminiAdapter:
@@ -30,7 +28,7 @@ class GeminiAdapter:
         """As the protocol says."""
         stream = self._profile.streams(stream=attempt.stream)
         method = "streamGenerateContent?alt=sse" if stream else "generateContent"
-        url = f"{self._url}/{_resource(attempt.target.model)}:{method}"
+        url = f"{self._url}/{resource(attempt.target.model)}:{method}"
         body = encode_body(attempt, self._profile)
         return post(url, attempt, self._profile, body, accept=EVENTS if stream else JSON)
 
@@ -43,13 +41,3 @@ class GeminiAdapter:
     def refusal(self, status: int, headers: Headers, body: bytes) -> ServiceError:
         """As the protocol says."""
         return read_refusal(status, headers, body)
-
-
-def _resource(model: str) -> str:
-    """The model's name in the path; one with a slash is that of a tuned model, and complete.
-
-    Raises ServiceError INVALID_REQUEST for one that would lead out of its place.
-    """
-    if any(step in ("", ".", "..") for step in model.split("/")):
-        raise invalid("model", "is no name that can stand in a path")
-    return quote(model if "/" in model else f"models/{model}", safe="/")

@@ -96,7 +96,7 @@ def _map_said(message: Message, path: str, profile: Profile, model: str) -> Iter
                 if text:
                     yield {"text": text}
             case Media():
-                yield _map_media(part.content, f"{here}.{part.content.kind.value}", profile)
+                yield map_media(part.content, f"{here}.{part.content.kind.value}", profile)
             case ProviderPart(json=json) if takes_provider_part(part, profile, model):
                 yield verbatim_part(json, f"{here}.provider_part.json")
             case Reasoning() | Refusal() | ToolCall() | ToolResult() | ProviderPart():
@@ -134,7 +134,7 @@ def _map_spoken_part(part: Part, path: str, profile: Profile, *, signed: bool) -
         case ToolCall():
             return {"functionCall": _map_call(part.content, f"{path}.tool_call")}
         case Media():
-            return _map_media(part.content, f"{path}.{part.content.kind.value}", profile)
+            return map_media(part.content, f"{path}.{part.content.kind.value}", profile)
         case ToolResult() | ProviderPart():
             return None
         case _:
@@ -165,7 +165,7 @@ def _map_shown(result: ToolResult, path: str, profile: Profile, model: str) -> I
     for number, part in enumerate(result.parts):
         here = f"{path}.parts[{number}]"
         if isinstance(part.content, Media):
-            yield _map_media(part.content, f"{here}.{part.content.kind.value}", profile)
+            yield map_media(part.content, f"{here}.{part.content.kind.value}", profile)
         elif isinstance(part.content, ProviderPart) and takes_provider_part(part, profile, model):
             yield verbatim_part(part.content.json, f"{here}.provider_part.json")
 
@@ -190,7 +190,8 @@ def _members(text: str) -> dict[str, msgspec.Raw] | None:
         return None
 
 
-def _map_media(media: Media, path: str, profile: Profile) -> Wire:
+def map_media(media: Media, path: str, profile: Profile) -> Wire:
+    """A part that shows it. Raises ServiceError INVALID_REQUEST for what is not taken in the way that it is given."""
     if not takes_media(media, profile):
         raise invalid(path, "is not taken by this provider in the way that it is given")
     if media.data or media.url[:5].lower() == "data:":

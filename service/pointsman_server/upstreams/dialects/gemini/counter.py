@@ -5,6 +5,7 @@ from __future__ import annotations
 from pointsman_server.context import Attempt
 from pointsman_server.domain import CountCall
 from pointsman_server.upstreams.dialects.gemini.adapter import GeminiAdapter
+from pointsman_server.upstreams.dialects.gemini.place import full_name
 from pointsman_server.upstreams.provider import Settings
 from pointsman_server.upstreams.translation.counter import Body, Counter
 from pointsman_server.upstreams.translation.profile import Profile
@@ -23,6 +24,4 @@ def counter(profile: Profile, settings: Settings) -> Counter:
 
 
 def _wrapped(attempt: Attempt[CountCall], body: Body) -> object:
-    name = attempt.target.model
-    model = name if "/" in name else f"models/{name}"
-    return {"generateContentRequest": {"model": model, **body}}
+    return {"generateContentRequest": {"model": full_name(attempt.target.model), **body}}

@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pointsman_server.domain import ReasoningEffort, ReasoningMode
-from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.profile import EmbeddingProfile, Profile
+
+_TASKS = (
+    "RETRIEVAL_QUERY", "RETRIEVAL_DOCUMENT", "SEMANTIC_SIMILARITY", "CLASSIFICATION", "CLUSTERING",
+    "QUESTION_ANSWERING", "FACT_VERIFICATION", "CODE_RETRIEVAL_QUERY",
+)  # fmt: skip
+"""Its words for what a vector is for, which are upper case on the wire."""
 
 GEMINI = Profile(
     provider="gemini",
@@ -56,6 +62,18 @@ GEMINI = Profile(
     tool_result_media=True,
     api_version="v1",
     key_header="x-goog-api-key",
+    embeddings=EmbeddingProfile(
+        fields={"dimensions": "outputDimensionality", "task": "taskType"},
+        tasks={
+            "query": "RETRIEVAL_QUERY",
+            "document": "RETRIEVAL_DOCUMENT",
+            **{word.lower(): word for word in _TASKS},
+        },
+        max_inputs=100,
+        max_images=6,
+        images_inline=True,
+        images_by_url=True,
+    ),
 )
 """The version that Google's own client speaks."""
 

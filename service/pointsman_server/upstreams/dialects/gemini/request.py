@@ -67,11 +67,11 @@ def encode_body(attempt: Attempt, profile: Profile) -> bytes:
         _map_format(call, body, fields)
     if call.provider_options:
         own = {*_OWN, *(wire for wire in fields.values() if wire.startswith("generationConfig."))}
-        add_fields(body, call, profile, fields, own, canonical=_camel)
+        add_fields(body, call, profile, fields, own, canonical=camel)
     return encoded(body)
 
 
-def _camel(name: str) -> str:
+def camel(name: str) -> str:
     """The one spelling of a field's name; the server takes snake case as well, and would take both at once."""
     return _SNAKE.sub(lambda found: found[1].upper(), name)
 
