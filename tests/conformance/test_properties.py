@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -50,13 +52,16 @@ from pointsman_server.upstreams.registry import PROVIDERS, profile_of
 from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.support import INELIGIBLE_CODES, unsupported
 from tests.conformance.result import Outcome, decode
-from tests.conformance.vendors import CASES, VENDORS, Vendor
+from tests.conformance.vendors import CASES, VENDORS, Case, Vendor
 
 ONE_EACH = list(
     {(vendor.profile.dialect, vendor.profile.late_ratings): vendor for vendor in VENDORS}.values()
 )
 FIRST = {case.vendor.folder: case for case in reversed(CASES)}
 """One row of each dialect: its code is the same for all of them, but for readers that hold endings back."""
+RECORDED: dict[str, list[Case]] = {}
+for _case in CASES:
+    RECORDED.setdefault(_case.vendor.profile.dialect, []).append(_case)
 
 NUMBERS = st.one_of(st.integers(), st.floats(), st.sampled_from([1e400, -1, 2**31, 2**63, 2**64, 0.5]))
 TEXTS = st.one_of(
@@ -349,13 +354,80 @@ def test_recordings_with_a_damaged_spot(vendor: Vendor, case: object, data: st.D
     decode_any(vendor, bytes(body))
 
 
+ODD = st.one_of(SCALARS, WORDS, st.sampled_from([[], {}, [[]], [None], {"": None}, -1, 10**400, "\ud800"]))
+"""What a document may hold in any place instead of what belongs there."""
+DELETED = object()
+
+
+def places_in(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Where its values are, the whole of it included."""
+    yield path
+    members = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    )
+    for name, inner in members:
+        yield from places_in(inner, (*path, name))
+
+
+def changed(document: object, path: tuple[str | int, ...], value: object) -> object:
+    """The same with another value, or none, in that place."""
+    if not path:
+        return None if value is DELETED else value
+    first, *rest = path
+    inner = copy.copy(document)
+    if rest or value is not DELETED:
+        inner[first] = changed(inner[first], tuple(rest), value)
+    else:
+        del inner[first]
+    return inner
+
+
+_DOCUMENT = re.compile(r"\s*(?:data:)?\s*(?=[{\[])")
+
+
+def split_line(line: str) -> tuple[str, object]:
+    """What stands ahead of a line's document, and the document; None without one."""
+    head = _DOCUMENT.match(line)
+    if head is None:
+        return line, None
+    try:
+        return head[0], json.loads(line[head.end() :])
+    except ValueError:
+        return line, None
+
+
+@pytest.mark.parametrize("vendor", ONE_EACH, ids=lambda vendor: vendor.profile.dialect)
+@given(data=st.data())
+@settings(max_examples=100, deadline=None)
+def test_recordings_with_other_values(vendor: Vendor, data: st.DataObject) -> None:
+    """A true answer or refusal of the dialect in which any values are others, or missing: no list of its words is needed."""
+    case = data.draw(st.sampled_from(RECORDED[vendor.profile.dialect]))
+    lines = [split_line(line) for line in case.body.decode("utf-8", "replace").split("\n")]
+    filled = [number for number, (_, document) in enumerate(lines) if document]
+    for _ in range(data.draw(st.integers(1, 3)) if filled else 0):
+        number = data.draw(st.sampled_from(filled))
+        head, document = lines[number]
+        path = data.draw(st.sampled_from(list(places_in(document))))
+        lines[number] = head, changed(document, path, data.draw(st.one_of(ODD, st.just(DELETED))))
+    texts = (f"{head}{'' if document is None else json.dumps(document)}" for head, document in lines)
+    body = "\n".join(texts).encode()
+    if case.refused:
+        check_refusal(case.adapter.refusal(case.status, case.headers, body), case.status)
+    else:
+        check_any(decode(case.adapter.decoder(case.attempt, 200, case.headers), [body]))
+
+
 @pytest.mark.parametrize("vendor", ONE_EACH, ids=lambda vendor: vendor.profile.dialect)
 @given(status=STATUSES, headers=HEADERS, body=st.one_of(st.binary(max_size=64), SHAPED))
 @settings(max_examples=150, deadline=None)
 def test_refusals_of_any_kind(vendor: Vendor, status: int, headers: dict[str, str], body: object) -> None:
     """Every status with every body and every header is some ServiceError, bounded and fit to be sent."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    error = FIRST[vendor.folder].adapter.refusal(status, headers, raw)
+    check_refusal(FIRST[vendor.folder].adapter.refusal(status, headers, raw), status)
+
+
+def check_refusal(error: object, status: int) -> None:
+    """It is bounded, and fit to be sent."""
     assert isinstance(error, ServiceError)
     assert error.upstream is not None
     assert error.upstream.http_status == status
@@ -383,7 +455,9 @@ PARTS = st.builds(
         ),
         st.builds(
             ProviderPart,
-            st.sampled_from(["openai", "openai_responses", "anthropic", "gemini", "cohere", "other"]),
+            st.sampled_from(
+                [*sorted({provider.profile.dialect for provider in PROVIDERS.values()}), "other"]
+            ),
             st.just('{"type":"x"}'),
         ),
     ),

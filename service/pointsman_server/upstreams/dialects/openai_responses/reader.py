@@ -78,7 +78,7 @@ class ResponsesReader:
         """As the protocol says."""
         document = loose_json(data)
         response = as_object(document)
-        if response.get("status") not in _ENDS:
+        if bounded_word(response.get("status")) not in _ENDS:
             if (said := say(document)) is not None:
                 raise self._failed(said, told_id(document))
             raise ServiceError(Reason.UPSTREAM_BAD_RESPONSE, "the upstream's answer is no finished response")
