@@ -17,7 +17,7 @@ from pointsman_server.routing.router import pick
 from pointsman_server.transport.contract import BodyLimits, HTTPRequest
 from pointsman_server.upstreams.contract import Upstream
 from pointsman_server.upstreams.dialects.triton.rpc.request import infer_request
-from pointsman_server.upstreams.dialects.triton.styles import setup_of
+from pointsman_server.upstreams.dialects.triton.styles import DEFAULT_STYLE, setup_of
 from pointsman_server.upstreams.provider import Settings
 from pointsman_server.upstreams.registry import PROVIDERS, build_upstream, profile_of
 from pointsman_server.upstreams.translation.profile import EmbeddingProfile, Profile
@@ -39,8 +39,12 @@ BACKENDS = backends()
 ASKS = {(theme.title, row.name): row for theme in THEMES for row in theme.rows if isinstance(row, Ask)}
 GENERATING = [label for label, backend in BACKENDS.items() if profile_of(backend).generates]
 EMBEDDING = [label for label, backend in BACKENDS.items() if profile_of(backend).embeddings is not None]
-WITHIN = {"simulator"}
-"""Providers that send nothing to anybody."""
+UNSEEN = {
+    label
+    for label, backend in BACKENDS.items()
+    if PROVIDERS[backend.provider].upstream is not None and profile_of(backend).dialect not in DEFAULT_STYLE
+}
+"""Those whose own upstream shows nobody what it sends, as the simulator, which sends nothing."""
 CALLERS_MOST = 16
 """Stop sequences of a call."""
 TELLING = "{{ messages | tojson }}"
@@ -142,7 +146,7 @@ def test_what_a_cell_says(label: str, ask: Ask) -> None:
     assert bool([field for field in found if field.startswith(ask.fields)]) == (verdict is not Verdict.TAKEN)
     if not found or verdict is not Verdict.TAKEN:
         assert strictly(call, upstream) is STRICTLY[verdict]
-    if verdict is Verdict.REFUSED or label in WITHIN:
+    if verdict is Verdict.REFUSED or label in UNSEEN:
         return
     if (instead := ask.instead(profile)) is not None:
         assert not wire.differ(call, instead[1])
@@ -158,7 +162,7 @@ def test_the_bound_of_stop_sequences(label: str) -> None:
     """So many are sent, and what is above is reported."""
     wire, upstream = Wire(label), upstream_of(label)
     bound = wire.profile.max_stop_sequences
-    if stop_ask(1).verdict(wire.profile) is not Verdict.TAKEN or label in WITHIN:
+    if stop_ask(1).verdict(wire.profile) is not Verdict.TAKEN or label in UNSEEN:
         return
     for count in {1, bound or CALLERS_MOST}:
         call = stop_ask(count).call(wire.profile)
@@ -183,7 +187,7 @@ def test_facts(label: str) -> None:
     profile, hello = wire.profile, ASKS["Messages", "`SYSTEM`"].plain(wire.profile)
     assert (upstream.counter is not None) == profile.counts_tokens
     assert (upstream.embedder is not None) == (profile.embeddings is not None)
-    if label in WITHIN:
+    if label in UNSEEN:
         return
     streamed, whole = wire.request(hello, stream=True), wire.request(hello, stream=False)
     assert (streamed != whole) == (profile.streams(stream=True) != profile.streams(stream=False))

@@ -400,7 +400,7 @@ def split_line(line: str) -> tuple[str, object]:
 @given(data=st.data())
 @settings(max_examples=100, deadline=None)
 def test_recordings_with_other_values(vendor: Vendor, data: st.DataObject) -> None:
-    """A true answer or refusal of the dialect in which any values are others, or missing: no list of its words is needed."""
+    """A true answer or refusal of the dialect in which any values are others, or missing; no list of words is kept."""
     case = data.draw(st.sampled_from(RECORDED[vendor.profile.dialect]))
     lines = [split_line(line) for line in case.body.decode("utf-8", "replace").split("\n")]
     filled = [number for number, (_, document) in enumerate(lines) if document]

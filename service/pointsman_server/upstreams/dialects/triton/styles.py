@@ -80,7 +80,8 @@ STYLES: Mapping[str, Style] = {
     ),
 }  # fmt: skip
 
-_DEFAULT_STYLE = {"triton": "trtllm", "kserve": "oip"}
+DEFAULT_STYLE: Mapping[str, str] = {"triton": "trtllm", "kserve": "oip"}
+"""Of each dialect."""
 _DEFAULT_API = {"triton": "generate", "kserve": "infer"}
 _VAGUE_400 = {"triton": True, "kserve": False}
 
@@ -125,7 +126,7 @@ class Setup:
 
 def setup_of(dialect: str, written: schema.OpenInference, *, http: bool) -> Setup:
     """What a backend of this dialect is configured to be."""
-    style = STYLES[written.style or _DEFAULT_STYLE[dialect]]
+    style = STYLES[written.style or DEFAULT_STYLE[dialect]]
     generate = http and (written.api or _DEFAULT_API[dialect]) == "generate"
     names = {**style.fields, **{str(path): name for path, name in written.names.items()}}
     parameters_as = written.parameters_as
