@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 
@@ -36,6 +37,7 @@ from tests.fakes.open_inference import (
     wrapped,
 )
 from tests.fakes.proxy import ForwardProxy
+from tests.fakes.running_app import until
 from tests.unit.upstreams.calls import asked, folded
 from tests.unit.upstreams.triton_parts import attempt
 
@@ -284,9 +286,7 @@ async def test_what_came_while_nobody_took_it_comes_at_once(reach):
         async with asyncio.timeout(PATIENCE_S), upstream.open(attempt(stream=True)) as answer:
             first = text(folded(await anext(answer)))
             answer.pause()
-            await server.calls[0].half_closed.wait()
-            # The server has sent everything; it is on its way on this machine.
-            await asyncio.sleep(0.2)
+            await until("all of it is here", answer._inbox._task.done)
             rest = [batch async for batch in answer]
         assert first + text(folded(rest[0])) == "abcdefgh"
 
@@ -444,12 +444,13 @@ async def test_nobody_there_is_known_at_once(reach):
         error, _ = await failure(upstream)
         assert (error.reason, error.detail) == (Reason.UPSTREAM_UNREACHABLE, "no connection to the upstream")
         await server.start()
-        for _ in range(200):
-            found = await asyncio.gather(answer_of(upstream), return_exceptions=True)
-            if not isinstance(found[0], ServiceError):
-                break
-            await asyncio.sleep(0.05)
-        assert text(found[0]) == "a"
+
+        async def found() -> bool:
+            with contextlib.suppress(ServiceError):
+                return text(await answer_of(upstream)) == "a"
+            return False
+
+        await until("it is found again", found)
 
 
 async def test_connecting_has_a_bound(reach):
