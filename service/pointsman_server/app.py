@@ -21,7 +21,7 @@ from pointsman_server.config import schema
 from pointsman_server.config.load import Loaded, redacted
 from pointsman_server.config.watch import Watch
 from pointsman_server.console import Console
-from pointsman_server.context import Principal
+from pointsman_server.context import ChatTemplate, Principal
 from pointsman_server.discovery.discovery import Discovery
 from pointsman_server.discovery.sources import make_source
 from pointsman_server.dispatch.dispatcher import Dispatcher
@@ -31,6 +31,7 @@ from pointsman_server.gauges import read_gauges
 from pointsman_server.launch import ABANDON_S, calm_collector, load_config, telemetry_of
 from pointsman_server.reload import InForce, Reloader, put_in_force
 from pointsman_server.routing.fleet import Fleet
+from pointsman_server.routing.plan import TargetView
 from pointsman_server.routing.view import ModelState
 from pointsman_server.runtime import Place, Runtime, compile_runtime
 from pointsman_server.server.boundary import Nonces
@@ -41,8 +42,10 @@ from pointsman_server.server.pacing import LoopLoad
 from pointsman_server.signals import end_on_signals
 from pointsman_server.summaries import ModelSummaries
 from pointsman_server.tasks import Tasks
+from pointsman_server.tokens import CountingThreads, FileTokenizer
 from pointsman_server.upstreams.contract import Upstream
 from pointsman_server.upstreams.registry import build_upstream, offers
+from pointsman_server.upstreams.translation.vocabulary import Vocabulary, vocabulary
 
 _ENDPOINTS_S = 0.1
 """The least between two changes of endpoints: a rolling update makes many, and each makes a new Runtime."""
@@ -119,6 +122,8 @@ class Application:
     async def _start(self, first: Loaded) -> None:
         config = first.config
         self.fleet = Fleet(self._rng)
+        self._counting = CountingThreads()
+        self._opened.callback(self._counting.close)
         source = partial(make_source, environment=self._environment, clock=self.clock, rng=self._rng)
         self.discovery = Discovery(source, self.clock, self.telemetry)
         self._opened.push_async_callback(self.discovery.close)
@@ -253,6 +258,7 @@ class Application:
         if self.ops is not None:
             await self.ops.stop()
         await self._tasks.end()
+        self._counting.close()
         await self.discovery.close()
         await asyncio.gather(*(place.closed() for place in self._runtime().places.values()))
         await Place.retired()
@@ -280,6 +286,25 @@ class Application:
             previous=previous,
             found=self.discovery.endpoints(loaded.config),
             prices=loaded.prices,
+            make_tokenizer=partial(self._tokenizer, loaded),
+        )
+
+    def _tokenizer(
+        self,
+        loaded: Loaded,
+        written: schema.TokenizerFile,
+        template: ChatTemplate | None,
+        targets: Sequence[TargetView],
+    ) -> FileTokenizer:
+        made = loaded.tokenizers.content(written).parsed(vocabulary)
+        assert isinstance(made, Vocabulary)
+        return FileTokenizer(
+            made,
+            template,
+            special_tokens=written.special_tokens,
+            targets=targets,
+            threads=self._counting,
+            clock=self.clock,
         )
 
     def _credential_rests(self, backend: str, number: int, reason: Reason, rest_s: float) -> None:

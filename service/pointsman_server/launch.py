@@ -12,6 +12,7 @@ from pointsman_server.server.compat import compatibility_findings
 from pointsman_server.telemetry.otel import OtelTelemetry, build_telemetry
 from pointsman_server.upstreams.registry import PROVIDERS, backend_findings, model_findings
 from pointsman_server.upstreams.translation.templates import template_fault
+from pointsman_server.upstreams.translation.vocabulary import vocabulary
 
 ABANDON_S = 1.0
 """For the last lines of a start that failed, or of an end that is in a hurry."""
@@ -23,6 +24,7 @@ CHECKS: Checks = {
     "check_template": template_fault,
     "check_compatibility": compatibility_findings,
     "check_model": model_findings,
+    "parse_tokenizer": vocabulary,
 }
 """What the rooms that a configuration is for say of it."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
@@ -27,7 +27,7 @@ from pointsman_server.domain import Operation, Prices
 from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.routing.breaker import EjectionRules
 from pointsman_server.routing.fleet import BackendBook, Fleet, Identity
-from pointsman_server.routing.plan import ModelView, TargetView
+from pointsman_server.routing.plan import ModelView, TargetView, Tokenizer
 from pointsman_server.upstreams.contract import Upstream
 
 _CURRENCY = "USD"
@@ -108,6 +108,8 @@ class Runtime:
         prices: PriceTable,
         template_text: TemplateText,
         found: Mapping[str, EndpointSet] = _NOTHING,
+        *,
+        make_tokenizer: MakeTokenizer | None = None,
     ) -> None:
         self.config = config
         self.prices = prices
@@ -123,7 +125,12 @@ class Runtime:
                 view for target in model.targets for view in self._spread(self._view(name, model, target))
             )
             operations = frozenset(Operation(operation.value) for operation in model.operations)
-            self._models[name] = ModelView(name, model.policy.value, targets, model.fallbacks, operations)
+            tokenizer = None
+            if model.tokenizer is not None and make_tokenizer is not None:
+                tokenizer = make_tokenizer(model.tokenizer, self._template(model.chat_template), targets)
+            self._models[name] = ModelView(
+                name, model.policy.value, targets, model.fallbacks, operations, tokenizer
+            )
             self._names.update(dict.fromkeys((name, *model.aliases), name))
         retry, ejection = config.retry, config.ejection
         self.retry = RetryRules(
@@ -275,6 +282,8 @@ class BuildUpstream(Protocol):
 ResolveSecret = Callable[[schema.SecretRef], str]
 TemplateText = Callable[[schema.ChatTemplate], str]
 """A template as configured -> its text, wherever it is written."""
+MakeTokenizer = Callable[[schema.TokenizerFile, ChatTemplate | None, Sequence[TargetView]], Tokenizer]
+"""A model's tokenizer as configured, its template, its targets -> what counts."""
 
 
 def compile_runtime(
@@ -287,6 +296,7 @@ def compile_runtime(
     previous: Runtime | None,
     prices: PriceTable | None = None,
     found: Mapping[str, EndpointSet] = _NOTHING,
+    make_tokenizer: MakeTokenizer | None = None,
 ) -> Runtime:
     """A whole new Runtime on the old books; upstreams that are equal are used again, the others are left to retire.
 
@@ -311,7 +321,7 @@ def compile_runtime(
         places[name] = old_places[name] if made is None else Place(name, key, made.upstream, book)
     fleet.keep_only(set(places))
     prices = shipped_prices() if prices is None else prices
-    return Runtime(config, places, prices, template_text, found)
+    return Runtime(config, places, prices, template_text, found, make_tokenizer=make_tokenizer)
 
 
 def _keys(

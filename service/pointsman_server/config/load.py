@@ -24,6 +24,13 @@ from pointsman_server.config.rules import CheckBackend, CheckModel, findings, no
 from pointsman_server.config.schema import ApiKey, CompatibleService, Config
 from pointsman_server.config.secrets import Secret, SecretMissing, Secrets, read, references
 from pointsman_server.config.templates import CheckTemplate, Templates, read_templates, templates_of
+from pointsman_server.config.tokenizers import (
+    ParseTokenizer,
+    Tokenizers,
+    read_tokenizers,
+    tokenizers_of,
+    unparsed,
+)
 
 ENV_CONFIG = "POINTSMAN_CONFIG"
 """Path of the file, where none is given."""
@@ -51,6 +58,7 @@ class Checks(TypedDict):
     check_template: CheckTemplate
     check_compatibility: NotRequired[CheckCompatibility]
     check_model: NotRequired[CheckModel]
+    parse_tokenizer: NotRequired[ParseTokenizer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +69,15 @@ class Loaded:
     secrets: Secrets
     templates: Templates
     hash: str
-    """Names the content: equal for equal configurations and templates, whatever their comments and order; secrets play
-    no part."""
+    """Names the content: equal for equal configurations, templates and tokenizers, whatever their comments and order;
+    secrets play no part."""
     source: str
     """The file's path, or that there was none."""
     files: tuple[FilePath, ...]
-    """What a change of should lead to a reload: the file itself, the secrets' files, the templates' and that of the
-    prices."""
+    """What a change of should lead to a reload: the file itself, the secrets' files, those of templates and tokenizers,
+    and that of the prices."""
     prices: PriceTable = field(default_factory=shipped_prices)
+    tokenizers: Tokenizers = field(default_factory=lambda: Tokenizers({}))
 
 
 def load(
@@ -80,24 +89,27 @@ def load(
     check_template: CheckTemplate,
     check_compatibility: CheckCompatibility = lambda _: (),
     check_model: CheckModel = no_model_findings,
+    parse_tokenizer: ParseTokenizer = unparsed,
 ) -> Loaded:
     """The configuration of a file, of POINTSMAN_CONFIG, or the embedded one. Raises ConfigError with all faults."""
     name = str(path) if path is not None else environment.get(ENV_CONFIG, "")
     document = parse(_bytes(name)) if name else Document({})
     overridden = _override(document, environment)
     config, faults = _validate(document)
-    secrets, prices, templates = Secrets({}), PriceTable({}), Templates({})
+    secrets, prices, templates, tokenizers = Secrets({}), PriceTable({}), Templates({}), Tokenizers({})
     if config is not None:
         prices, wrong = _prices(config, document)
         faults += wrong
         secrets, missing = _resolve(config, document, environment)
         faults += missing
         templates, unusable = read_templates(config, check_template)
+        tokenizers, uncounting = read_tokenizers(config, parse_tokenizer)
         faults += [
             ConfigFault(dotted(where), document.line(where), text)
             for where, text in [
                 *findings(config, known_providers, check_backend, check_model),
                 *unusable,
+                *uncounting,
                 *check_compatibility(config.compatibility),
             ]
         ]
@@ -108,10 +120,11 @@ def load(
         config,
         secrets,
         templates,
-        config_hash(config, templates),
+        config_hash(config, templates, tokenizers),
         name or DEFAULTS,
         _files(name, config),
         prices,
+        tokenizers,
     )
 
 
@@ -231,12 +244,13 @@ def _files(name: str, config: Config) -> tuple[FilePath, ...]:
     names += [ref.file for _, ref in references(config) if ref.file]
     names += [config.price_file] if config.price_file else []
     names += [template.file for _, template in templates_of(config) if template.file]
+    names += [tokenizer.file for _, tokenizer in tokenizers_of(config)]
     return tuple(FilePath(name) for name in dict.fromkeys(names))
 
 
-def config_hash(config: Config, templates: Templates) -> str:
+def config_hash(config: Config, templates: Templates, tokenizers: Tokenizers) -> str:
     """16 hex digits that name the content of a configuration."""
-    content = [config.model_dump(mode="json"), templates.files]
+    content = [config.model_dump(mode="json"), templates.files, tokenizers.digests]
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

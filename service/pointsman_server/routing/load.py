@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from pointsman_server.domain import (
     AnyCall,
@@ -32,7 +32,8 @@ _TURN_TOKENS = 4
 _TOOL_TOKENS = 8
 """And around a tool."""
 _OUTPUT_TOKENS = 256
-_MEDIA_TOKENS = 512
+MEDIA_TOKENS = 512
+"""Of one picture, or the like."""
 
 
 def estimated_tokens(call: AnyCall) -> int:
@@ -68,7 +69,7 @@ def _input_tokens(one: EmbedInput) -> int:
         case TokenIds(ids):
             return len(ids)
         case Media():
-            return _MEDIA_TOKENS
+            return MEDIA_TOKENS
 
 
 def message_tokens(message: Message) -> int:
@@ -93,36 +94,42 @@ def _part_tokens(part: Part) -> int:
         case ToolResult(parts=parts):
             return _parts_tokens(parts) + 1
         case Media():
-            return _MEDIA_TOKENS
+            return MEDIA_TOKENS
 
 
-def estimated_prompt_tokens(call: Call) -> int:
-    """An estimate of the whole prompt, with what a chat template and tools add; more careful than the others here."""
+def text_tokens(text: str) -> int:
+    """An estimate for a text, from its bytes."""
+    return -(-len(text.encode(errors="replace")) // _BYTES_PER_TOKEN)
+
+
+def estimated_prompt_tokens(call: Call, count: Callable[[str], int] = text_tokens) -> int:
+    """An estimate of the whole prompt, with what a chat template and tools add; more careful than the others here.
+
+    `count` tells the tokens of a text.
+    """
     match call.input:
         case Conversation(messages):
-            turns = sum(_TURN_TOKENS + sum(_careful(part) for part in message.parts) for message in messages)
+            turns = sum(
+                _TURN_TOKENS + sum(_careful(part, count) for part in message.parts) for message in messages
+            )
             tools = sum(
-                _TOOL_TOKENS + _text_tokens(tool.name + tool.description + tool.parameters_json_schema)
+                _TOOL_TOKENS + count(tool.name + tool.description + tool.parameters_json_schema)
                 for tool in call.tools
             )
             return turns + tools
         case Prompt(text):
-            return _text_tokens(text)
+            return count(text)
         case TokenIds(ids):
             return len(ids)
 
 
-def _careful(part: Part) -> int:
+def _careful(part: Part, count: Callable[[str], int]) -> int:
     match part.content:
         case Text(text) | Reasoning(text) | Refusal(text) | ProviderPart(json=text):
-            return _text_tokens(text)
+            return count(text)
         case ToolCall(name=name, arguments_json=arguments):
-            return _TOOL_TOKENS + _text_tokens(name + arguments)
+            return _TOOL_TOKENS + count(name + arguments)
         case ToolResult(parts=parts):
-            return _TURN_TOKENS + sum(_careful(inner) for inner in parts)
+            return _TURN_TOKENS + sum(_careful(inner, count) for inner in parts)
         case Media():
-            return _MEDIA_TOKENS
-
-
-def _text_tokens(text: str) -> int:
-    return -(-len(text.encode(errors="replace")) // _BYTES_PER_TOKEN)
+            return MEDIA_TOKENS

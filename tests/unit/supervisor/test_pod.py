@@ -13,6 +13,7 @@ from pointsman_server.config.load import Loaded, config_hash
 from pointsman_server.config.schema import Config, SecretRef
 from pointsman_server.config.secrets import Secret, Secrets
 from pointsman_server.config.templates import Templates
+from pointsman_server.config.tokenizers import Tokenizers
 from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.routing.view import BackendState
 from pointsman_server.supervisor.control import Beat, ListBackends, Scrape, SetDrained, Stop, TakeOver
@@ -39,7 +40,12 @@ def loaded(secret="s3cret", **settings):
     })  # fmt: skip
     templates = Templates({})
     return Loaded(
-        config, Secrets({REF: Secret(secret)}), templates, config_hash(config, templates), "a file", ()
+        config,
+        Secrets({REF: Secret(secret)}),
+        templates,
+        config_hash(config, templates, Tokenizers({})),
+        "a file",
+        (),
     )
 
 

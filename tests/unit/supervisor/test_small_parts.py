@@ -39,7 +39,9 @@ from pointsman_server.supervisor.control import (
 from pointsman_server.supervisor.handover import hand, taken
 from pointsman_server.supervisor.merge import one
 from pointsman_server.supervisor.port import HeldPort
+from pointsman_server.upstreams.translation.vocabulary import vocabulary
 from tests.fakes.catalog import backend
+from tests.fakes.tokenizer import counted, make_tokenizer, save
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples" / "config").glob("*.yaml"))
 
@@ -224,14 +226,31 @@ def test_what_is_taken_is_what_was_handed(example, tmp_path):
         ref: loaded.secrets.get(ref) for _, ref in references(loaded.config)
     }
     assert again.templates.files == loaded.templates.files
+    assert again.tokenizers.digests == loaded.tokenizers.digests
     assert again.prices._prices == loaded.prices._prices != {}
     assert (again.hash, again.source, again.files) == (loaded.hash, loaded.source, ())
+
+
+def test_a_worker_counts_with_what_it_was_handed(tmp_path):
+    """The file may be broken by then, or another one."""
+    tokenizer = save(make_tokenizer(), tmp_path / "tokenizer.json")
+    file = tmp_path / "pointsman.yaml"
+    file.write_text(
+        "backends: {gpu: {provider: sglang, url: http://gpu.example/v1}}\n"
+        f"models: {{chat: {{targets: [{{backend: gpu}}], tokenizer: {{file: {tokenizer}}}}}}}\n"
+    )
+    loaded = load_config(str(file), {})
+    handed = hand(loaded.config, loaded, 0, address="127.0.0.1:7")
+    tokenizer.write_text("{}")
+    again = taken(handed)
+    written = again.config.models["chat"].tokenizer
+    assert again.tokenizers.content(written).parsed(vocabulary).count("two", special=False) == counted("two")
 
 
 def test_everything_that_is_loaded_is_handed():
     """A field that a configuration gains later must come along, or be left out on purpose."""
     assert {field.name for field in fields(Loaded)} == {
-        "config", "secrets", "templates", "hash", "source", "files", "prices",
+        "config", "secrets", "templates", "hash", "source", "files", "prices", "tokenizers",
     }  # fmt: skip
 
 

@@ -32,6 +32,7 @@ from pointsman_server.config.schema.models import (
     Policy,
     Summary,
     Target,
+    TokenizerFile,
 )
 from pointsman_server.config.schema.prices import Amount, LongInput, Price, PriceTier
 from pointsman_server.config.schema.providers import (
@@ -137,4 +138,5 @@ __all__ = [
     "TensorName",
     "Timeouts",
     "TlsServer",
+    "TokenizerFile",
 ]

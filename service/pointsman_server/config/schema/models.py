@@ -34,6 +34,18 @@ class ChatTemplate(Section):
         return self
 
 
+class TokenizerFile(Section):
+    """The model's own tokenizer, to count tokens with where none of its backends can (see docs/token-counts.md)."""
+
+    file: str = Field(min_length=1, max_length=4096)
+    """Path of a tokenizer.json, as Hugging Face's models have it, at most 64 MiB; read again on reload. All targets
+    must run the model that it belongs to."""
+    special_tokens: bool | None = None
+    """Whether the servers put the tokenizer's special tokens around a conversation as well, beside those that its chat
+    template writes: text servers do, chat routes do not. Around a prompt they always are. Without it, conversations are
+    counted without them; and where the tokenizer has any, the count is an estimate."""
+
+
 class Target(Section):
     """One backend that serves a model."""
 
@@ -166,4 +178,7 @@ class Model(Section):
     context: ContextWindow | None = None
     """How much of a long conversation is sent; all of it without this."""
     chat_template: ChatTemplate | None = None
-    """For targets on backends that take text and no messages; the built-in transcript without it."""
+    """For targets on backends that take text and no messages; the built-in transcript without it. Conversations are
+    counted in it, too, with a tokenizer."""
+    tokenizer: TokenizerFile | None = None
+    """Counts tokens here where no backend does; without it such a count is an estimate from the length of the texts."""

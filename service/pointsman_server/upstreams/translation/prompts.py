@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -50,27 +50,47 @@ def prompt_text(attempt: Attempt, profile: Profile) -> str:
         case TokenIds():
             raise invalid("token_ids", "cannot be sent to a server that takes text")
         case Conversation(messages):
-            return _conversation(attempt, profile, messages)
+            return conversation_text(
+                call,
+                messages,
+                attempt.target.chat_template or DEFAULT,
+                wall_s=attempt.wall_s,
+                with_tools="tools" in profile.fields,
+                developers=profile.developer_role,
+            )
         case _:
             assert_never(call.input)
 
 
-def _conversation(attempt: Attempt, profile: Profile, messages: tuple[Message, ...]) -> str:
+def conversation_text(
+    call: Call,
+    messages: Sequence[Message],
+    template: ChatTemplate,
+    *,
+    wall_s: float,
+    with_tools: bool,
+    developers: bool = False,
+) -> str:
+    """Messages in a model's template, with the call's tools where they are offered.
+
+    `developers`: the template knows them; else they speak as the system.
+    Raises ServiceError INVALID_REQUEST for parts that are no text, and for what the template refuses.
+    """
     names = _names(messages)
     mapped = [
         turn
         for position, message in enumerate(messages)
-        for turn in _map_message(message, f"conversation.messages[{position}]", profile, names)
+        for turn in _map_message(message, f"conversation.messages[{position}]", names, developers=developers)
     ]
     if not mapped:
         raise invalid("conversation.messages", "hold nothing that this provider takes")
     last = mapped[-1]
     return render(
-        attempt.target.chat_template or DEFAULT,
+        template,
         mapped,
-        tools=_tools(attempt.call, profile),
+        tools=_tools(call) if with_tools else None,
         continues=last["role"] == "assistant" and "tool_calls" not in last,
-        wall_s=attempt.wall_s,
+        wall_s=wall_s,
     )
 
 
@@ -81,7 +101,7 @@ def _names(messages: Iterable[Message]) -> dict[str, str]:
 
 
 def _map_message(
-    message: Message, path: str, profile: Profile, names: dict[str, str]
+    message: Message, path: str, names: dict[str, str], *, developers: bool
 ) -> Iterator[dict[str, Any]]:
     """One turn as templates know it; each result of a tool is a turn of its own."""
     for part in message.parts:
@@ -91,7 +111,7 @@ def _map_message(
     texts = [*_texts(message.parts, path)]
     if not (texts or calls):
         return
-    mapped: dict[str, Any] = {"role": _role(message.role, profile), "content": "\n".join(texts)}
+    mapped: dict[str, Any] = {"role": _role(message.role, developers=developers), "content": "\n".join(texts)}
     if message.name:
         mapped["name"] = message.name
     if calls:
@@ -112,8 +132,8 @@ def _texts(parts: Iterable[Part], path: str) -> Iterator[str]:
                 assert_never(part.content)
 
 
-def _role(role: Role, profile: Profile) -> str:
-    if role is Role.DEVELOPER and not profile.developer_role:
+def _role(role: Role, *, developers: bool) -> str:
+    if role is Role.DEVELOPER and not developers:
         return "system"
     return role.value.lower()
 
@@ -136,10 +156,10 @@ def _map_result(result: ToolResult, names: dict[str, str]) -> dict[str, Any]:
     return {"role": "tool", "tool_call_id": result.tool_call_id, "name": name, "content": text}
 
 
-def _tools(call: Call, profile: Profile) -> list[dict[str, Any]] | None:
+def _tools(call: Call) -> list[dict[str, Any]] | None:
     """As templates know them; None where there are none to offer."""
     choice = call.tool_choice
-    if "tools" not in profile.fields or (choice is not None and choice.mode is ToolChoiceMode.NONE):
+    if choice is not None and choice.mode is ToolChoiceMode.NONE:
         return None
     allowed = choice.allowed_tools if choice is not None else ()
     offered = [
