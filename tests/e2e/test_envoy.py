@@ -78,6 +78,13 @@ def one_connection(envoy: Envoy) -> AsyncClient:
     return AsyncClient(envoy.target, load_balancing="pick_first", retries=0)
 
 
+async def in_hand(service: Service) -> int:
+    """How many calls it works on."""
+    metrics = await asyncio.to_thread(get, f"{service.ops}/metrics")
+    line = next(line for line in metrics.splitlines() if line.startswith("pointsman_calls_in_flight "))
+    return int(float(line.split()[-1]))
+
+
 def answered(service: Service) -> int:
     return sum(line.get("event") == "call" for line in service.lines())
 
@@ -116,7 +123,11 @@ async def test_a_rolling_restart_loses_no_stream(envoy, replicas):
 
     async def restart() -> None:
         for replica in replicas:
-            await asyncio.sleep(1)
+
+            async def has_its_share(replica: Service = replica) -> bool:
+                return await in_hand(replica) >= LIVE // 4
+
+            await until("the replica works on its share of the streams", has_its_share)
             replica.signal(signal.SIGTERM)
             assert await replica.ended() == 0
             await replica.serve()

@@ -38,13 +38,6 @@ def story_config(triton: Triton, provider: str) -> dict[str, object]:
     return {"backends": {"one": story_at(triton, provider)}, "models": {"story": model("one", "story")}}
 
 
-async def ended(triton: Triton, name: str) -> str:
-    async def noted() -> str:
-        return triton.note(name)
-
-    return await until(f"the model notes how {name} ended", noted, within_s=30)
-
-
 @BOTH
 async def test_a_decoupled_model_streams_word_by_word(triton, start_service, provider):
     """The first is with the caller before the model has said the last; unary it is the same text."""
@@ -54,14 +47,14 @@ async def test_a_decoupled_model_streams_word_by_word(triton, start_service, pro
             pieces = []
             async for text in stream.text_stream:
                 if not pieces:
-                    assert not triton.note("long")
+                    assert not triton.notes.of("long")
                 pieces.append(text)
         assert len(pieces) > 20
         assert "".join(pieces) == "".join(f"w{i} " for i in range(100))
-        assert triton.note("long") == "told"
+        assert triton.notes.of("long") == "told"
         whole = await client.generate(prompt="short", model="story", max_output_tokens=6)
     assert whole.text == WORDS
-    assert await ended(triton, "short") == "told"
+    assert await triton.notes.ended("short") == "told"
 
 
 @BOTH
@@ -72,14 +65,14 @@ async def test_leaving_reaches_the_model(triton, start_service, provider):
         async with client.stream(prompt="left", model="story", max_output_tokens=3000) as stream:
             async for _ in stream.text_stream:
                 break
-        assert await ended(triton, "left") == "cancelled"
+        assert await triton.notes.ended("left") == "cancelled"
         with pytest.raises(DeadlineExceeded):
             await client.generate(prompt="late", model="story", max_output_tokens=3000, timeout_s=1)
-        assert await ended(triton, "late") == "cancelled"
+        assert await triton.notes.ended("late") == "cancelled"
         asking = asyncio.create_task(client.generate(prompt="gone", model="story", max_output_tokens=3000))
-        await asyncio.sleep(0.5)
+        await triton.notes.begun("gone")
         asking.cancel()
-        assert await ended(triton, "gone") == "cancelled"
+        assert await triton.notes.ended("gone") == "cancelled"
 
 
 @BOTH
@@ -94,7 +87,7 @@ async def test_an_error_within_the_stream_is_one(triton, start_service, provider
             with pytest.raises(StreamInterrupted):
                 await stream.collect()
         assert stream.partial.text == "a b c "
-    assert await ended(triton, "first") == "failed"
+    assert await triton.notes.ended("first") == "failed"
 
 
 @BOTH

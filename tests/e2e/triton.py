@@ -6,6 +6,7 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
+from tests.e2e.notes import Notes
 from tests.e2e.parts import HOST, ROOT, Process, free_port
 
 MODELS = Path(__file__).parent / "triton_models"
@@ -19,8 +20,7 @@ class Triton(Process):
 
     def __init__(self, name: str, folder: Path) -> None:
         super().__init__(name, folder / f"{name}.log")
-        self.notes = folder / f"{name}-notes"
-        self.notes.mkdir()
+        self.notes = Notes(folder / f"{name}-notes")
         self.http, self.grpc, self._metrics = free_port(), free_port(), free_port()
         self._backends = folder / f"{name}-backends"
 
@@ -52,13 +52,8 @@ class Triton(Process):
         libraries = [str(PACKAGES / "nvidia_pytriton.libs"), sysconfig.get_config_var("LIBDIR")]
         return {
             "LD_LIBRARY_PATH": ":".join(libraries),
-            "TRITON_NOTES": str(self.notes),
+            "TRITON_NOTES": str(self.notes.folder),
         }
-
-    def note(self, name: str) -> str:
-        """How that telling ended; empty while it has not."""
-        file = self.notes / name
-        return file.read_text() if file.exists() else ""
 
     def drain(self) -> None:
         """Asks it to end: running streams go on, and new calls are refused."""

@@ -62,6 +62,41 @@ CASES = [
     (302, "no", Reason.UPSTREAM_BAD_RESPONSE),
 ]
 
+PLAIN_TRACEBACK = """\
+Traceback (most recent call last):
+  File "/srv/starlette/middleware/errors.py", line 165, in __call__
+    async with asyncio.timeout(queue_timeout):  # request timeout expired
+  File "/srv/models/story.py", line 20, in predict
+    raise failure
+RuntimeError: the story has no end
+"""
+GROUP_TRACEBACK = """\
+  + Exception Group Traceback (most recent call last):
+  |   File "/srv/starlette/_utils.py", line 76, in collapse_excgroups
+  |     yield
+  | ExceptionGroup: unhandled errors in a TaskGroup (1 sub-exception)
+  +-+---------------- 1 ----------------
+    | Traceback (most recent call last):
+    |   File "/srv/mlserver/registry.py", line 331, in _get_model_registry
+    |     raise ModelNotFound(name, version)
+    | mlserver.errors.ModelNotFound: Model nobody not found
+    +------------------------------------
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "/srv/mlserver/registry.py", line 331, in _get_model_registry
+    raise ModelNotFound(name, version)
+mlserver.errors.ModelNotFound: Model nobody not found
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+  File "/srv/starlette/_exception_handler.py", line 56, in wrapped_app
+    raise RuntimeError("Caught handled exception, but response already started.") from exc
+RuntimeError: Caught handled exception, but response already started.
+"""
+
 
 def refusal(status, body, provider="triton", headers=None, **keys):
     return backend(provider, **keys).adapter.refusal(status, headers or {}, body)
@@ -132,6 +167,36 @@ def test_what_a_models_code_printed_of_itself_is_left_out():
     error = refusal(400, json.dumps({"error": RAISED}).encode())
     assert error.upstream.message.endswith("ValueError: unknown model of trees")
     assert "m.py" not in error.detail
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "message"),
+    [
+        (PLAIN_TRACEBACK, Reason.UPSTREAM_ERROR, "the story has no end"),
+        (GROUP_TRACEBACK, Reason.UPSTREAM_MODEL_NOT_FOUND, "Model nobody not found"),
+        (PLAIN_TRACEBACK[: PLAIN_TRACEBACK.index("RuntimeError")], Reason.UPSTREAM_ERROR, ""),
+        (
+            PLAIN_TRACEBACK.replace("RuntimeError: the story has no end", "KeyError"),
+            Reason.UPSTREAM_ERROR,
+            "",
+        ),
+    ],
+)
+def test_of_a_traceback_only_the_exception_is_read(body, reason, message):
+    """MLServer sends one by default; its lines of code decide nothing, and none of them is told."""
+    error = refusal(500, body.encode(), provider="kserve")
+    assert (error.reason, error.upstream.message) == (reason, message)
+
+
+def test_what_a_validation_says_is_told_without_what_it_found():
+    """MLServer's web framework quotes the request."""
+    quoted = [
+        {"type": "missing", "loc": ["body", "inputs"], "msg": "Field required", "input": {"id": "a secret"}}
+    ]
+    error = refusal(422, json.dumps({"detail": quoted}).encode(), provider="kserve")
+    assert (error.reason, error.upstream.message) == (Reason.UPSTREAM_REJECTED, "Field required")
+    assert "body.inputs" in error.detail
+    assert "secret" not in error.detail
 
 
 def test_waits_are_told():

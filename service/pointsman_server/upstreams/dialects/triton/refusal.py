@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pointsman_server.errors import Reason, ServiceError, UpstreamFault
 from pointsman_server.transport.contract import Headers
 from pointsman_server.upstreams.translation.decoding import Place
 from pointsman_server.upstreams.translation.documents import as_object, as_text, parse
+from pointsman_server.upstreams.translation.error_objects import say
 from pointsman_server.upstreams.translation.faults import (
     Said,
     bounded_word,
@@ -52,14 +54,23 @@ _DECISIVE = frozenset({401, 402, 403, 413, 429, 501, 504})
 """Statuses that say enough."""
 _GENERATION_FAILED = 424
 """The Open Inference Protocol's status for it."""
-_TRACEBACK = "\n\nAt:\n"
+_FRAMES = "\n\nAt:\n"
+"""Before what Triton's Python backend tells of where its model failed."""
+_TRACEBACK = re.compile(r"\A[\s+]*(?:Exception Group )?Traceback \(most recent call last\):")
+"""Of what MLServer answers where its `debug` is on, as it is by default: paths, code, and at last the exception."""
+_EXCEPTION = re.compile(
+    r"^(?: +\| )?(?:[A-Za-z_]\w*\.)*(?!\w*ExceptionGroup:)[A-Za-z_]\w*: (.*)", re.MULTILINE
+)
+_ALREADY_STARTED = "Caught handled exception, but response already started."
+"""What the web framework says behind the exception that it means."""
 _DATA = re.compile(rb"\A\s*data:[^\S\n]*")
 
 
 def read_refusal(status: int, headers: Headers, body: bytes, *, vague_400: bool) -> ServiceError:
     """What a status that is not 2xx means; the body may be an event of a stream that came to nothing else."""
     event = _DATA.match(body)
-    text = _text(body if event is None else body[event.end() :].partition(b"\n")[0])
+    words = _words(body if event is None else body[event.end() :].partition(b"\n")[0])
+    text = words.message
     upstream = UpstreamFault(
         http_status=status,
         request_id=bounded_word(headers.get("x-request-id", "")),
@@ -75,7 +86,8 @@ def read_refusal(status: int, headers: Headers, body: bytes, *, vague_400: bool)
         reason = reason_of(text) or reason_by_status(status)
         if status == 400 and vague_400 and reason is Reason.UPSTREAM_REJECTED and not _COMPLAINT.search(text):
             reason = Reason.UPSTREAM_ERROR
-    return provider_error(reason, said(text), upstream, retry_after=retry_after_s(headers))
+    told = replace(said(text), param=words.param)
+    return provider_error(reason, told, upstream, retry_after=retry_after_s(headers))
 
 
 def answered_error(error: object, place: Place) -> ServiceError:
@@ -95,17 +107,26 @@ def reason_of(text: str) -> Reason | None:
 
 def said(text: str) -> Said:
     """The text as the caller may see it: what a model's own code printed of itself is left out."""
-    return Said(message=text.partition(_TRACEBACK)[0])
+    return Said(message=text.partition(_FRAMES)[0])
 
 
-def _text(body: bytes) -> str:
+def _words(body: bytes) -> Said:
     """The words of an error's body: Triton's and MLServer's are JSON, those of a gateway in front often plain."""
     document = parse(body.strip())
     if isinstance(document, dict):
-        told = document.get("error")
-        return _message(document.get("detail") or document.get("message") if told is None else told)
-    text = body[:4096].decode("utf-8", "replace").strip()
-    return "" if text.startswith("<") or document is not None else text
+        return say(document) or Said()
+    if document is not None:
+        return Said()
+    text = body.decode("utf-8", "replace").strip()
+    if _TRACEBACK.match(text):
+        return Said(message=_exception(text))
+    return Said(message="" if text.startswith("<") else text[:4096])
+
+
+def _exception(traceback: str) -> str:
+    """The text of the last exception; empty where it has none, or where the traceback was too long to come to it."""
+    told = [found[1] for found in _EXCEPTION.finditer(traceback) if found[1] != _ALREADY_STARTED]
+    return told[-1] if told else ""
 
 
 def _message(error: object) -> str:

@@ -1,4 +1,4 @@
-"""A decoupled model for Triton's Python backend: it tells words one by one, and notes how each telling ended.
+"""A decoupled model for Triton's Python backend: it tells words one by one, and notes how each began and ended.
 
 The prompt is `NAME [WORD ...]`: the words are said in turn, and `!` fails there; without any it says `w0 w1 w2 ...`.
 `max_tokens` words, and no more.
@@ -29,10 +29,15 @@ class TritonPythonModel:
 
     def _tell(self, sender, prompt, limit):
         name, *said = prompt.split()
+        self._note(f"{name}.begun")
         words = said or (f"w{i}" for i in itertools.count())
         end = self._say(sender, itertools.islice(words, limit))
-        Path(os.environ["TRITON_NOTES"], name).write_text(end)
+        self._note(name, end)
         sender.send(flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+    @staticmethod
+    def _note(name, text=""):
+        Path(os.environ["TRITON_NOTES"], name).write_text(text)
 
     @staticmethod
     def _say(sender, words):
