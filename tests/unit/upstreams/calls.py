@@ -7,11 +7,26 @@ from typing import Any
 
 from pointsman_server.config import schema
 from pointsman_server.context import Attempt, Target
-from pointsman_server.domain import Call, Content, Conversation, Message, Part, Role, Text
+from pointsman_server.domain import (
+    Call,
+    Content,
+    Conversation,
+    EmbedCall,
+    Embeddings,
+    EmbedInput,
+    Media,
+    MediaKind,
+    Message,
+    Part,
+    Role,
+    Text,
+)
 from pointsman_server.domain.fold import Fold
 from pointsman_server.transport.contract import BodyLimits
+from pointsman_server.upstreams.contract import Inquiry, Reply
 from pointsman_server.upstreams.dialects.openai.adapter import OpenAIAdapter
 from pointsman_server.upstreams.provider import Settings
+from pointsman_server.upstreams.registry import PROVIDERS, profile_of
 from pointsman_server.upstreams.translation.profile import Profile
 
 MEBIBYTE = 1024 * 1024
@@ -59,3 +74,50 @@ def folded(events: Any) -> Any:
     for event in events:
         fold.add(event)
     return fold.answer()
+
+
+def embedding(*inputs: EmbedInput | str, **fields: Any) -> Attempt[EmbedCall]:
+    """A first attempt to have vectors made."""
+    given = tuple(Text(one) if isinstance(one, str) else one for one in inputs or ("hi",))
+    return Attempt(
+        EmbedCall("model", given, **fields),
+        Target("backend", "provider", "upstream-model"),
+        1,
+        False,
+        "request-1.1",
+    )
+
+
+def picture(data: bytes = b"\x89PNG", **fields: Any) -> Media:
+    """An image, inline unless it has a URL."""
+    inline = {} if "url" in fields else {"data": data, "media_type": "image/png"}
+    return Media(MediaKind.IMAGE, **inline, **fields)
+
+
+def inquiry(provider: str, **keys: Any) -> Inquiry[EmbedCall, Embeddings]:
+    """What makes vectors at a backend of this provider, configured in this way."""
+    made = settings(**{"url": "http://backend.example", "provider": provider, **keys})
+    build = PROVIDERS[provider].embeddings
+    assert build is not None
+    return build(profile_of(made.backend), made)
+
+
+def asked_for(one: Inquiry[EmbedCall, Embeddings], attempt: Attempt[EmbedCall]) -> dict[str, Any]:
+    """The body of its request."""
+    sent: dict[str, Any] = json.loads(one.request(attempt).body)
+    return sent
+
+
+def answered(
+    one: Inquiry[EmbedCall, Embeddings], attempt: Attempt[EmbedCall], document: object, **headers: str
+) -> Reply[Embeddings]:
+    """What it makes of an answer."""
+    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    reply = one.answer(attempt, 200, named, json.dumps(document).encode())
+    assert isinstance(reply, Reply)
+    return reply
+
+
+def values(reply: Reply[Embeddings]) -> list[list[float]]:
+    """The vectors of an answer."""
+    return [list(vector) for vector in reply.value.vectors]
