@@ -22,14 +22,17 @@ def _shown(url: str) -> list[float]:
     return vector(base64.b64decode(url.removeprefix(_DATA)))
 
 
+def _inline(part: Mapping[str, Any]) -> bytes:
+    """The server reads either spelling of names and of base64."""
+    inline = part.get("inlineData") or part["inline_data"]
+    return base64.urlsafe_b64decode(inline["data"])
+
+
 def gemini(request: Request) -> Reply:
     """BatchEmbedContents."""
     asked = request.json()["requests"]
     parts = [one["content"]["parts"][0] for one in asked]
-    values = [
-        vector(part["text"]) if "text" in part else vector(base64.b64decode(part["inlineData"]["data"]))
-        for part in parts
-    ]
+    values = [vector(part["text"] if "text" in part else _inline(part)) for part in parts]
     return json_reply(
         {
             "embeddings": [{"values": one} for one in values],

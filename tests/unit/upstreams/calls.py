@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from pointsman_server.config import schema
 from pointsman_server.context import Attempt, Target
 from pointsman_server.domain import (
@@ -22,6 +24,7 @@ from pointsman_server.domain import (
     Text,
 )
 from pointsman_server.domain.fold import Fold
+from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.transport.contract import BodyLimits
 from pointsman_server.upstreams.contract import Inquiry, Reply
 from pointsman_server.upstreams.dialects.openai.adapter import OpenAIAdapter
@@ -121,3 +124,11 @@ def answered(
 def values(reply: Reply[Embeddings]) -> list[list[float]]:
     """The vectors of an answer."""
     return [list(vector) for vector in reply.value.vectors]
+
+
+def refused(one: Inquiry[EmbedCall, Embeddings], attempt: Attempt[EmbedCall]) -> str:
+    """The field at fault for which it refuses to ask."""
+    with pytest.raises(ServiceError) as raised:
+        one.request(attempt)
+    assert raised.value.reason is Reason.INVALID_REQUEST
+    return raised.value.fields[0].path

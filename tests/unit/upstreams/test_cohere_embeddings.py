@@ -9,7 +9,7 @@ import pytest
 
 from pointsman_server.domain import ProviderOptions, RoutingOptions, TokenIds, Usage
 from pointsman_server.errors import Reason, ServiceError
-from tests.unit.upstreams.calls import answered, asked_for, embedding, inquiry, picture, values
+from tests.unit.upstreams.calls import answered, asked_for, embedding, inquiry, picture, refused, values
 
 COHERE = inquiry("cohere")
 FOUND = {"id": "e-1", "embeddings": {"float": [[1, 2.5]]}, "response_type": "embeddings_by_type"}
@@ -19,13 +19,6 @@ def sent(*inputs, **fields):
     body = asked_for(COHERE, embedding(*inputs, **fields))
     assert (body.pop("model"), body.pop("embedding_types")) == ("upstream-model", ["float"])
     return body
-
-
-def refused(call):
-    with pytest.raises(ServiceError) as raised:
-        COHERE.request(call)
-    assert raised.value.reason is Reason.INVALID_REQUEST
-    return raised.value.fields[0].path
 
 
 def test_texts():
@@ -53,8 +46,8 @@ def test_images():
     """Inline alone, as data URLs in one spelling."""
     assert sent(picture(b"x")) == {"images": ["data:image/png;base64,eA=="], "input_type": "image"}
     assert sent(picture(url="data:image/png,x"))["images"] == ["data:image/png;base64,eA=="]
-    assert refused(embedding(picture(url="https://a.example/x.png"))) == "inputs[0].image"
-    assert refused(embedding(picture(url="data:image/png;base64,%%%"))) == "inputs[0].image.url"
+    assert refused(COHERE, embedding(picture(url="https://a.example/x.png"))) == "inputs[0].image"
+    assert refused(COHERE, embedding(picture(url="data:image/png;base64,%%%"))) == "inputs[0].image.url"
 
 
 def test_options():
@@ -78,7 +71,7 @@ def test_a_task_that_is_configured_away_is_not_sent():
 
 def test_tokens_cannot_be_sent():
     """And are refused with the input at fault."""
-    assert refused(embedding("a", TokenIds((1,)))) == "inputs[1]"
+    assert refused(COHERE, embedding("a", TokenIds((1,)))) == "inputs[1]"
 
 
 def test_what_a_caller_adds():
@@ -96,7 +89,10 @@ def test_what_a_caller_adds():
         "priority",
     ):
         options = {"cohere": ProviderOptions(f'{{"{name}": 1}}')}
-        assert refused(embedding(provider_options=options)) == f"provider_options[cohere].body_json.{name}"
+        assert (
+            refused(COHERE, embedding(provider_options=options))
+            == f"provider_options[cohere].body_json.{name}"
+        )
 
 
 @pytest.mark.parametrize(

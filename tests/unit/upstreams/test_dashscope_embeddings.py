@@ -13,7 +13,7 @@ from pointsman_server.domain import ProviderOptions, TokenIds, Usage
 from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.upstreams.registry import profile_of
 from pointsman_server.upstreams.translation.support import unsupported
-from tests.unit.upstreams.calls import answered, asked_for, embedding, inquiry, picture, values
+from tests.unit.upstreams.calls import answered, asked_for, embedding, inquiry, picture, refused, values
 
 MULTIMODAL = {"dashscope": {"interface": "multimodal"}}
 TEXTS, ALL = inquiry("dashscope"), inquiry("dashscope", **MULTIMODAL)
@@ -22,13 +22,6 @@ FOUND = {"request_id": "d-1", "output": {"embeddings": [{"text_index": 0, "embed
 
 def parameters(one=TEXTS, **fields):
     return asked_for(one, embedding("a", **fields))["parameters"]
-
-
-def refused(one, call):
-    with pytest.raises(ServiceError) as raised:
-        one.request(call)
-    assert raised.value.reason is Reason.INVALID_REQUEST
-    return raised.value.fields[0].path
 
 
 def test_texts():

@@ -9,7 +9,7 @@ import pytest
 
 from pointsman_server.domain import ProviderOptions, TokenIds, Usage
 from pointsman_server.errors import Reason, ServiceError
-from tests.unit.upstreams.calls import answered, asked_for, embedding, inquiry, picture, values
+from tests.unit.upstreams.calls import answered, asked_for, embedding, inquiry, picture, refused, values
 
 GEMINI = inquiry("gemini")
 
@@ -22,20 +22,14 @@ def alike(**fields):
     return found[0]
 
 
-def refused(call):
-    with pytest.raises(ServiceError) as raised:
-        GEMINI.request(call)
-    assert raised.value.reason is Reason.INVALID_REQUEST
-    return raised.value.fields[0].path
-
-
 def test_every_input_is_a_request():
     """With the model's full name in each, as the address has it."""
     request = GEMINI.request(embedding("a", "b"))
     assert request.url == "http://backend.example/v1/models/upstream-model:batchEmbedContents"
     assert asked_for(GEMINI, embedding("a", "b")) == {
         "requests": [
-            {"content": {"parts": [{"text": text}]}, "model": "models/upstream-model"} for text in "ab"
+            {"content": {"role": "user", "parts": [{"text": text}]}, "model": "models/upstream-model"}
+            for text in "ab"
         ]
     }
     beta = inquiry("gemini", api_version="v1beta").request(embedding())
@@ -75,10 +69,10 @@ def test_images():
 
 def test_what_cannot_be_sent():
     """Is refused with the input at fault."""
-    assert refused(embedding("a", TokenIds((1,)))) == "inputs[1].token_ids"
-    assert refused(embedding(picture(url="http://10.0.0.1/x.png"))) == "inputs[0].image.url"
-    assert refused(embedding(picture(url="data:image/png;base64,%%%"))) == "inputs[0].image.url"
-    assert refused(embedding("\ud800")) == ""
+    assert refused(GEMINI, embedding("a", TokenIds((1,)))) == "inputs[1].token_ids"
+    assert refused(GEMINI, embedding(picture(url="http://10.0.0.1/x.png"))) == "inputs[0].image.url"
+    assert refused(GEMINI, embedding(picture(url="data:image/png;base64,%%%"))) == "inputs[0].image.url"
+    assert refused(GEMINI, embedding("\ud800")) == ""
 
 
 def test_what_a_caller_adds_joins_every_request():
@@ -91,7 +85,9 @@ def test_what_a_caller_adds_joins_every_request():
     }
     for name in ("model", "content", "requests", "task_type", "taskType", "output_dimensionality"):
         options = {"gemini": ProviderOptions(f'{{"{name}": "x"}}')}
-        assert refused(embedding(provider_options=options)).startswith("provider_options[gemini]"), name
+        assert refused(GEMINI, embedding(provider_options=options)).startswith("provider_options[gemini]"), (
+            name
+        )
 
 
 def test_usage_where_it_is_told():

@@ -8,9 +8,9 @@ import math
 import re
 import sys
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, assert_never
 
 from pointsman_server.domain import EmbedCall, Embeddings, EmbedInput, Media, Text, TokenIds, Usage
 from pointsman_server.errors import Reason, ServiceError
@@ -120,6 +120,26 @@ def texts_of(call: EmbedCall) -> list[str]:
             raise invalid(f"inputs[{position}]", "is no text, and nothing else can be sent to this provider")
         texts.append(one.text)
     return texts
+
+
+def map_inputs(call: EmbedCall, map_image: Callable[[Media, str], dict[str, Any]]) -> list[dict[str, Any]]:
+    """The inputs as objects: texts under `text`, images as they are mapped beside their path.
+
+    Raises ServiceError INVALID_REQUEST for tokens.
+    """
+
+    def mapped(one: EmbedInput, path: str) -> dict[str, Any]:
+        match one:
+            case Text(text):
+                return {"text": text}
+            case Media():
+                return map_image(one, f"{path}.image")
+            case TokenIds():
+                raise invalid(f"{path}.token_ids", "cannot be sent to this provider")
+            case _:
+                assert_never(one)
+
+    return [mapped(one, f"inputs[{position}]") for position, one in enumerate(call.inputs)]
 
 
 def map_fields(body: dict[str, Any], call: EmbedCall, profile: EmbeddingProfile) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, assert_never
+from functools import partial
+from typing import Any
 
 from pointsman_server.context import Attempt
-from pointsman_server.domain import EmbedCall, Embeddings, EmbedInput, Media, Opened, Text, TokenIds, Usage
+from pointsman_server.domain import EmbedCall, Embeddings, Opened, Usage
 from pointsman_server.errors import ServiceError
 from pointsman_server.transport.contract import Headers, HTTPRequest
 from pointsman_server.upstreams.contract import Reply
@@ -16,6 +17,7 @@ from pointsman_server.upstreams.translation.decoding import Place
 from pointsman_server.upstreams.translation.documents import as_list, as_object, loose_json
 from pointsman_server.upstreams.translation.embedding import (
     map_fields,
+    map_inputs,
     map_usage,
     no_vectors,
     texts_of,
@@ -27,7 +29,6 @@ from pointsman_server.upstreams.translation.faults import bounded_word, whole_nu
 from pointsman_server.upstreams.translation.options import add_fields
 from pointsman_server.upstreams.translation.profile import EmbeddingProfile, Profile
 from pointsman_server.upstreams.translation.requests import encoded, post
-from pointsman_server.upstreams.translation.verbatim import invalid
 
 _OWN = frozenset(
     {"model", "input", "texts", "contents", "url", "text_type", "dimension", "output_type", "enable_fusion"}
@@ -56,21 +57,9 @@ class DashScopeEmbeddings:
         return post(self._url, attempt, profile, encoded(body, ""))
 
     def _map_inputs(self, call: EmbedCall) -> dict[str, Any]:
-        if not self._multimodal:
-            return {"texts": texts_of(call)}
-        contents = [self._map_input(one, f"inputs[{position}]") for position, one in enumerate(call.inputs)]
-        return {"contents": contents}
-
-    def _map_input(self, one: EmbedInput, path: str) -> dict[str, Any]:
-        match one:
-            case Text(text):
-                return {"text": text}
-            case Media():
-                return map_media(one, f"{path}.image", self._profile)
-            case TokenIds():
-                raise invalid(f"{path}.token_ids", "cannot be sent to this provider")
-            case _:
-                assert_never(one)
+        if self._multimodal:
+            return {"contents": map_inputs(call, partial(map_media, profile=self._profile))}
+        return {"texts": texts_of(call)}
 
     def answer(
         self, attempt: Attempt[EmbedCall], status: int, headers: Headers, body: bytes

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, assert_never
+from functools import partial
+from typing import Any
 
 from pointsman_server.context import Attempt
-from pointsman_server.domain import EmbedCall, Embeddings, EmbedInput, Media, Text, TokenIds
+from pointsman_server.domain import EmbedCall, Embeddings
 from pointsman_server.errors import ServiceError
 from pointsman_server.transport.contract import Headers, HTTPRequest
 from pointsman_server.upstreams.contract import Reply
@@ -18,6 +19,7 @@ from pointsman_server.upstreams.translation.decoding import Place
 from pointsman_server.upstreams.translation.documents import as_list, as_object, loose_json
 from pointsman_server.upstreams.translation.embedding import (
     map_fields,
+    map_inputs,
     map_usage,
     no_vectors,
     vector_of,
@@ -27,7 +29,6 @@ from pointsman_server.upstreams.translation.faults import whole_number
 from pointsman_server.upstreams.translation.options import add_fields
 from pointsman_server.upstreams.translation.profile import EmbeddingProfile, Profile
 from pointsman_server.upstreams.translation.requests import encoded, post
-from pointsman_server.upstreams.translation.verbatim import invalid
 
 _OWN = frozenset({"model", "content", "requests", "taskType", "outputDimensionality"})
 """The dialect's; no caller's option replaces them."""
@@ -49,20 +50,9 @@ class GeminiEmbeddings:
         map_fields(alike, call, self._embedding)
         if call.provider_options:
             add_fields(alike, call, self._profile, self._embedding.fields, _OWN, canonical=camel)
-        parts = [self._map_input(one, f"inputs[{position}]") for position, one in enumerate(call.inputs)]
-        body = {"requests": [{"content": {"parts": [part]}, **alike} for part in parts]}
+        parts = map_inputs(call, partial(map_media, profile=self._profile))
+        body = {"requests": [{"content": {"role": "user", "parts": [part]}, **alike} for part in parts]}
         return post(url, attempt, self._profile, encoded(body, ""))
-
-    def _map_input(self, one: EmbedInput, path: str) -> dict[str, Any]:
-        match one:
-            case Text(text):
-                return {"text": text}
-            case Media():
-                return map_media(one, f"{path}.image", self._profile)
-            case TokenIds():
-                raise invalid(f"{path}.token_ids", "cannot be sent to this provider")
-            case _:
-                assert_never(one)
 
     def answer(
         self, attempt: Attempt[EmbedCall], status: int, headers: Headers, body: bytes
