@@ -14,7 +14,8 @@ class DashScope(Section):
 
     interface: Literal["auto", "multimodal"] = "auto"
     """Which one is asked: `multimodal` for models that answer there alone, text calls included, such as qwen-vl and
-    qwen3.5; `auto` takes it for calls with images or audio, and text generation for all others."""
+    qwen3.5; `auto` takes it for calls with images or audio, and text generation for all others. What is embedded goes
+    to multimodal embedding with `multimodal`, and to text embedding, which takes no images, with `auto`."""
 
 
 class Simulator(Section):
