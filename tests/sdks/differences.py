@@ -15,6 +15,11 @@ SPEECHLESS: Mapping[str, str] = {
 }
 """Exchanges that no client of the provider's can have."""
 
+OVER_TLS: Mapping[str, str] = {
+    "bedrock/converse_bearer_token": "the client sends a key, which it does not sign with, over TLS alone",
+}
+"""Exchanges whose client wants a certificate first."""
+
 MISHEARD: Mapping[str, tuple[frozenset[str], str]] = {
     "dashscope/stream_error_mid": (
         frozenset({"usage.input_tokens", "usage.output_tokens"}),
@@ -64,6 +69,54 @@ UNLIKE: Mapping[str, tuple[frozenset[str], str]] = {
     "triton": (frozenset({"content-type"}), "the client names no type of its JSON"),
 }
 """Recording, or folder of recordings -> parts of the request that its client sends in another way."""
+
+UNLIKE_FIELDS: Mapping[str, tuple[frozenset[str], str]] = {
+    "huggingface-chat": (
+        frozenset({"response_format"}),
+        "to an address that it is given the client writes a schema as TGI takes it, to the router as we do",
+    ),
+}
+"""Folder of recordings -> fields of a body that the client may write in another way."""
+EXTRA: Mapping[str, tuple[frozenset[str], str]] = {
+    "anthropic": (
+        frozenset({"temperature", "top_k", "top_p"}),
+        "this version of the API has none: they are recorded as an extra body that is refused",
+    ),
+    "anthropic-2023-06-01": (
+        frozenset({"temperature", "top_k", "top_p"}),
+        "the client declares the current version of the API, which has them no more",
+    ),
+    "dashscope-compatible": (
+        frozenset({
+            "enable_search", "enable_thinking", "reasoning_content", "repetition_penalty", "thinking_budget", "top_k",
+        }),
+        "Alibaba's own, in OpenAI's client",
+    ),
+    "openai-compatible": (
+        frozenset({
+            "chat_template_kwargs", "ignore_eos", "include_reasoning", "min_p", "priority", "reasoning",
+            "repetition_penalty", "stop_token_ids", "structured_outputs", "thinking_token_budget", "top_k",
+        }),
+        "vLLM's own, in OpenAI's client",
+    ),
+    "qianfan": (
+        frozenset({"enable_thinking", "extra_parameters", "repetition_penalty", "thinking_budget", "top_k"}),
+        "Baidu's own, in OpenAI's client",
+    ),
+}  # fmt: skip
+"""Folder of recordings -> fields, of a body or of a message, that its client declares nowhere and still sends."""
+_NO_MODELS = "the client declares nothing here: it sends whatever it is given"
+PASSED_ON: Mapping[tuple[str, str], str] = {
+    ("dashscope", "body"): _NO_MODELS,
+    ("dashscope", "message"): _NO_MODELS,
+    ("huggingface-chat", "body"): _NO_MODELS,
+    ("huggingface-chat", "message"): _NO_MODELS,
+    ("ernie-legacy", "body"): _NO_MODELS,
+    ("ernie-legacy", "message"): _NO_MODELS,
+}
+"""Folder of recordings and place in a body -> why a field that nobody knows goes unnoticed there."""
+WHOLE = frozenset({"triton"})
+"""Clients that have no stream over HTTP."""
 
 _STATUSES = {
     400: "BadRequestError", 401: "AuthenticationError", 403: "PermissionDeniedError", 404: "NotFoundError",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -14,6 +15,7 @@ from tests.conformance.equality import FREE_HEADERS, comparable
 from tests.conformance.vendors import Case
 from tests.fakes.provider import Provider, Request
 from tests.fakes.replies import BodyFraming, Close, Reply
+from tests.sdks.differences import EXTRA
 
 Ask = Callable[[str, Mapping[str, Any]], Awaitable[dict[str, Any]]]
 
@@ -53,15 +55,12 @@ async def own_request(case: Case) -> HTTPRequest:
     return ours if upstream.credentials is None else await upstream.credentials.authorize(ours)
 
 
-async def exchange(ask: Ask, case: Case, answer: Reply, authority: Authority) -> Exchange:
-    """The client is given the adapter's body to send, and hears this answer."""
+async def exchange(ask: Ask, case: Case, provider: Provider, authority: Authority) -> Exchange:
+    """The client is given the adapter's body to send to this provider, and hears its answer."""
     ours = await own_request(case)
-    # Amazon's client sends a key as it is over TLS alone.
-    tls = case.vendor.folder == "bedrock" and ours.headers["authorization"].startswith("Bearer ")
-    async with Provider(answer, ssl_context=authority.context if tls else None) as provider:
-        asked = {**job(case, ours, provider.url), "authority": authority.path}
-        heard = await ask(case.vendor.client, asked)
-        return Exchange(ours, next(iter(provider.requests), None), heard)
+    before = len(provider.requests)
+    heard = await ask(case.vendor.client, {**job(case, ours, provider.url), "authority": authority.path})
+    return Exchange(ours, next(iter(provider.requests[before:]), None), heard)
 
 
 def job(case: Case, ours: HTTPRequest, url: str) -> dict[str, Any]:
@@ -76,6 +75,7 @@ def job(case: Case, ours: HTTPRequest, url: str) -> dict[str, Any]:
         "more_headers": dict(options.headers) if options else {},
         "body": json.loads(ours.body) if ours.body else {},
         "stream": case.attempt.stream,
+        "extra": sorted(EXTRA.get(case.vendor.folder, (frozenset(), ""))[0]),
         "secrets": dict(case.vendor.secrets),
     }
 
@@ -138,12 +138,15 @@ def _headers(case: Case, raw: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _body(case: Case, raw: bytes) -> Any:
-    """In the form in which two that mean the same are equal."""
-    return case.vendor.same_body(comparable(json.loads(raw), case.vendor.same_fields)) if raw else None
+def _body(case: Case, raw: bytes, free: AbstractSet[str]) -> Any:
+    """In the form in which two that mean the same are equal, without the fields that are not compared."""
+    if not raw:
+        return None
+    same = case.vendor.same_body(comparable(json.loads(raw), case.vendor.same_fields))
+    return {name: value for name, value in same.items() if name not in free}
 
 
-def unlike(case: Case, spoken: Exchange) -> dict[str, str]:
+def unlike(case: Case, spoken: Exchange, *, free: AbstractSet[str] = frozenset()) -> dict[str, str]:
     """Part of the request -> how what the client sent is not what the adapter sends."""
     ours, sent = spoken.ours, spoken.sent
     if sent is None:
@@ -154,7 +157,7 @@ def unlike(case: Case, spoken: Exchange) -> dict[str, str]:
         "method": (sent.method, ours.method),
         "path": (unquote(there.path), unquote(place.path)),
         "query": (parse_qs(there.query), parse_qs(place.query)),
-        "body": (_body(case, sent.body), _body(case, ours.body)),
+        "body": (_body(case, sent.body, free), _body(case, ours.body, free)),
         **{name: (theirs.get(name), mine[name]) for name in mine},
     }
     return {name: f"{found!r}, not {wanted!r}" for name, (found, wanted) in pairs.items() if found != wanted}

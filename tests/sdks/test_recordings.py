@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 
 from tests.conformance.vendors import CASES, Case
-from tests.sdks.differences import ERRORS, MISHEARD, NAMED_BY_CODE, OTHER_ERRORS, PACKAGES, SPEECHLESS, UNLIKE
+from tests.fakes.provider import Provider
+from tests.sdks.differences import (
+    ERRORS,
+    MISHEARD,
+    NAMED_BY_CODE,
+    OTHER_ERRORS,
+    OVER_TLS,
+    PACKAGES,
+    SPEECHLESS,
+    UNLIKE,
+)
 from tests.sdks.speech import Exchange, exchange, misheard, recorded, unlike
 
 SPOKEN = [case for case in CASES if case.vendor.client and str(case) not in SPEECHLESS]
@@ -20,7 +30,9 @@ def spoken(ask, authority):
 
     async def speak(case: Case) -> Exchange:
         if str(case) not in done:
-            done[str(case)] = await exchange(ask, case, recorded(case), authority)
+            tls = authority.context if str(case) in OVER_TLS else None
+            async with Provider(recorded(case), ssl_context=tls) as provider:
+                done[str(case)] = await exchange(ask, case, provider, authority)
         return done[str(case)]
 
     return speak
@@ -64,5 +76,5 @@ async def test_an_error_is_of_the_clients_own_class(case: Case, spoken) -> None:
 def test_what_is_declared_is_recorded() -> None:
     """No row is left of a recording that is gone."""
     names, folders = {str(case) for case in CASES}, {case.vendor.folder for case in CASES}
-    assert {*SPEECHLESS, *MISHEARD, *OTHER_ERRORS} <= names
+    assert {*SPEECHLESS, *MISHEARD, *OTHER_ERRORS, *OVER_TLS} <= names
     assert set(UNLIKE) <= names | folders

@@ -12,10 +12,11 @@ import anthropic
 from anthropic.types import message_create_params
 
 from tests.sdks.clients.heard import Heard, base, bearer, split
-from tests.sdks.clients.typed import checker
+from tests.sdks.clients.typed import check_declared, checker
 
 ROUTE = "/v1/messages"
 DECLARED = checker(message_create_params.MessageCreateParams)
+KNOWN = frozenset(inspect.signature(anthropic.Anthropic(api_key="-").messages.create).parameters)
 
 
 @cache
@@ -29,14 +30,13 @@ def _open(job: dict[str, Any]) -> Any:
     headers = job["headers"]
     proof = (bearer(job), headers.get("x-api-key", ""), headers["anthropic-version"])
     create = _client(base(job, ROUTE), *proof).messages.create
-    known, more = split(job["body"], inspect.signature(create).parameters)
+    known, more = split(job["body"], KNOWN)
     return create(**known, extra_body=more or None, extra_headers=job["more_headers"])
 
 
 def check(job: dict[str, Any]) -> None:
     """The body is of the declared type, but for what goes as `extra_body`."""
-    known = inspect.signature(anthropic.Anthropic(api_key="-").messages.create).parameters
-    DECLARED.validate_python(split(job["body"], known)[0])
+    check_declared(DECLARED, job, KNOWN)
 
 
 def call(job: dict[str, Any], heard: Heard) -> None:

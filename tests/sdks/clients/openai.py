@@ -11,9 +11,18 @@ from openai.types.chat import completion_create_params
 from openai.types.responses import response_create_params
 
 from tests.sdks.clients.heard import Heard, base, bearer, split
-from tests.sdks.clients.typed import checker
+from tests.sdks.clients.typed import check_declared, checker
 
 CHAT, RESPONSES = "/chat/completions", "/responses"
+_ANY = openai.OpenAI(api_key="-")
+KNOWN = {
+    CHAT: frozenset(inspect.signature(_ANY.chat.completions.create).parameters),
+    RESPONSES: frozenset(inspect.signature(_ANY.responses.create).parameters),
+}
+DECLARED = {
+    CHAT: checker(completion_create_params.CompletionCreateParams),
+    RESPONSES: checker(response_create_params.ResponseCreateParams),
+}
 
 
 @cache
@@ -26,15 +35,6 @@ def _client(kind: str, url: str, key: str, version: str) -> openai.OpenAI:
     return openai.OpenAI(api_key=key, **own)
 
 
-@cache
-def _declared(route: str) -> Any:
-    return checker(
-        completion_create_params.CompletionCreateParams
-        if route == CHAT
-        else response_create_params.ResponseCreateParams
-    )
-
-
 def _route(job: dict[str, Any]) -> str:
     return RESPONSES if job["path"].endswith(RESPONSES) else CHAT
 
@@ -44,16 +44,14 @@ def _open(job: dict[str, Any]) -> Any:
     kind = "openai" if not version else "azure" if key else "entra"
     client = _client(kind, base(job, route), key or bearer(job), version)
     create = client.chat.completions.create if route == CHAT else client.responses.create
-    known, more = split(job["body"], inspect.signature(create).parameters)
+    known, more = split(job["body"], KNOWN[route])
     return create(**known, extra_body=more or None, extra_headers=job["more_headers"])
 
 
 def check(job: dict[str, Any]) -> None:
-    """The body is of the declared type, but for what goes as `extra_body`."""
-    create = openai.OpenAI(api_key="-").chat.completions.create
-    if _route(job) == RESPONSES:
-        create = openai.OpenAI(api_key="-").responses.create
-    _declared(_route(job)).validate_python(split(job["body"], inspect.signature(create).parameters)[0])
+    """The body is of the declared type, but for fields of other servers, as `extra_body` or within a message."""
+    route = _route(job)
+    check_declared(DECLARED[route], job, KNOWN[route])
 
 
 def call(job: dict[str, Any], heard: Heard) -> None:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import collections.abc
+import os
 import types
 import typing
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, InstanceOf, TypeAdapter
+from typing_extensions import NoExtraItems, get_type_hints, is_typeddict
 
-_ORIGINS = (collections.abc.Iterable, list)
+from tests.sdks.clients.heard import split
+
+_LISTS = (collections.abc.Iterable, list)
+_FILES = (typing.IO, os.PathLike)
 
 
 def checker(declared: Any) -> TypeAdapter[Any]:
@@ -19,13 +26,20 @@ def checker(declared: Any) -> TypeAdapter[Any]:
 
 def _strict(declared: Any, seen: dict[Any, Any]) -> Any:
     """The same, with lists where anything that can be walked is declared (which is checked late), and closed."""
-    if typing.is_typeddict(declared):
+    if is_typeddict(declared):
         return _closed(declared, seen)
+    if isinstance(declared, type) and issubclass(declared, BaseModel):
+        # Of an answer, which may be handed back as it came, and takes any name.
+        return InstanceOf[declared]
     origin, inner = typing.get_origin(declared), typing.get_args(declared)
     if origin is None or origin is typing.Literal:
         return declared
+    if origin in _FILES:
+        return bytes
+    if origin is typing.Annotated:
+        return typing.Annotated[_strict(inner[0], seen), *inner[1:]]
     strict = tuple(_strict(one, seen) for one in inner)
-    if origin in _ORIGINS:
+    if origin in _LISTS:
         return list[strict[0]]
     if origin in (typing.Union, types.UnionType):
         return typing.Union[strict]  # noqa: UP007 -- of a tuple
@@ -36,12 +50,25 @@ def _closed(declared: Any, seen: dict[Any, Any]) -> Any:
     if declared not in seen:
         # Known before its fields are, since some hold themselves.
         seen[declared] = declared
-        hints = typing.get_type_hints(declared, include_extras=True)
+        hints = get_type_hints(declared, include_extras=True)
         declared.__annotations__ = {name: _strict(hint, seen) for name, hint in hints.items()}
         # Where a provider's own client says that more names may come, it is let be.
-        if getattr(declared, "__extra_items__", None) is None:
+        if getattr(declared, "__extra_items__", None) in (None, NoExtraItems):
             declared.__pydantic_config__ = ConfigDict(extra="forbid")
     return declared
+
+
+def check_declared(declared: TypeAdapter[Any], job: Mapping[str, Any], known: AbstractSet[str]) -> None:
+    """A job's body is what is declared; `extra` of the job are the fields beyond that, in the body or in a message."""
+    extra = job["extra"]
+    body, more = split(job["body"], known)
+    if unknown := more.keys() - extra:
+        raise TypeError(f"no {sorted(unknown)}")
+    if messages := body.get("messages"):
+        body["messages"] = [
+            {name: value for name, value in message.items() if name not in extra} for message in messages
+        ]
+    declared.validate_python(body, strict=True)
 
 
 def check_known(value: Any) -> None:
