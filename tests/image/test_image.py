@@ -10,6 +10,7 @@ import pytest
 
 from pointsman import AsyncClient
 from tests.e2e.parts import get, until
+from tests.fakes.tokenizer import make_tokenizer, save
 from tests.image.building import ENVIRONMENT, ROOT, base, build, exists, inspect, run
 from tests.image.container import STRICT, Container
 from tools.go_tools import there
@@ -147,6 +148,27 @@ async def test_told_to_go_it_finishes_fifty_streams(container):
         assert await asyncio.gather(*streams) == [40] * 50
     assert await asyncio.to_thread(container.ended) == 0
     assert '"event":"stopped"' in container.logs()
+
+
+def test_it_reads_tokenizer_files(image, tmp_path):
+    """Their library is there, and brings along nothing that could fetch any."""
+    save(make_tokenizer(), tmp_path / "tokenizer.json")
+    model = {"targets": [{"backend": "simulator"}], "tokenizer": {"file": "/etc/pointsman/tokenizer.json"}}
+    config = {"backends": {"simulator": {"provider": "simulator"}}, "models": {"chat": model}}
+    (tmp_path / "pointsman.yaml").write_text(json.dumps(config))
+    tmp_path.chmod(0o755)
+    command = [
+        "podman",
+        "run",
+        "--rm",
+        "--network=none",
+        *STRICT,
+        f"--volume={tmp_path}:/etc/pointsman:ro",
+        image,
+    ]
+    told = run(*command, "check-config", "/etc/pointsman/pointsman.yaml")
+    assert "good: 1 model(s)" in told
+    assert not _listing(image, "/opt/pointsman", "-iname", "huggingface*")
 
 
 def test_without_a_configuration_it_says_so(image):
