@@ -109,7 +109,7 @@ def test_others_run_while_it_counts():
 
 
 def test_the_library_is_imported_only_where_a_file_is_configured(tmp_path):
-    """A service that needs no tokenizer has none; and with it there comes no client of any hub."""
+    """A service that needs no tokenizer has none; and with it there comes no client of any hub, and no thread."""
     file = tmp_path / "pointsman.yaml"
     file.write_text(
         "models: {chat: {targets: [{backend: simulator}]}}\nbackends: {simulator: {provider: simulator}}\n"
@@ -118,12 +118,14 @@ def test_the_library_is_imported_only_where_a_file_is_configured(tmp_path):
         "import sys; import pointsman_server.app; from pointsman_server.launch import CHECKS, load_config\n"
         "def there(): return sorted({'tokenizers', 'huggingface_hub', 'httpx'} & sys.modules.keys())\n"
         "load_config(sys.argv[1], {}); print(there())\n"
-        "CHECKS['parse_tokenizer'](open(sys.argv[2], 'rb').read()); print(there())"
+        "import os; before = len(os.listdir('/proc/self/task'))\n"
+        "CHECKS['parse_tokenizer'](open(sys.argv[2], 'rb').read()); print(there())\n"
+        "print(len(os.listdir('/proc/self/task')) - before)"
     )
     tokenizer = save(make_tokenizer(), tmp_path / "tokenizer.json")
     command = [sys.executable, "-c", code, str(file), str(tokenizer)]
     told = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert told.stdout.splitlines() == ["[]", "['tokenizers']"]
+    assert told.stdout.splitlines() == ["[]", "['tokenizers']", "0"]
 
 
 def test_without_the_library_the_fault_says_what_to_install():

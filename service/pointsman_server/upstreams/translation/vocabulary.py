@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -67,6 +68,8 @@ def vocabulary(data: bytes) -> Vocabulary:
 
 
 def _parsed(data: bytes) -> Vocabulary:
+    # Else the first count starts a thread for each core, for batches that are never asked for.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         from tokenizers import Tokenizer
     except ImportError:
