@@ -31,7 +31,7 @@ from pointsman_server.gauges import read_gauges
 from pointsman_server.launch import ABANDON_S, calm_collector, load_config, telemetry_of
 from pointsman_server.reload import InForce, Reloader, put_in_force
 from pointsman_server.routing.fleet import Fleet
-from pointsman_server.routing.plan import TargetView
+from pointsman_server.routing.plan import TargetView, Tokenizer
 from pointsman_server.routing.view import ModelState
 from pointsman_server.runtime import Place, Runtime, compile_runtime
 from pointsman_server.server.boundary import Nonces
@@ -86,6 +86,7 @@ class Application:
         self._rng = rng or Random()
         self._first = first or self._load()
         self._tasks = Tasks(lambda error: self.telemetry.failure("task_failed", error))
+        self._counting = CountingThreads()
         self._stopping = asyncio.Event()
         self._hurried = self._alone = False
         self._opened = contextlib.AsyncExitStack()
@@ -122,8 +123,6 @@ class Application:
     async def _start(self, first: Loaded) -> None:
         config = first.config
         self.fleet = Fleet(self._rng)
-        self._counting = CountingThreads()
-        self._opened.callback(self._counting.close)
         source = partial(make_source, environment=self._environment, clock=self.clock, rng=self._rng)
         self.discovery = Discovery(source, self.clock, self.telemetry)
         self._opened.push_async_callback(self.discovery.close)
@@ -135,7 +134,9 @@ class Application:
             telemetry=self.telemetry,
         )
         summaries = ModelSummaries(lambda: self.dispatcher, self.telemetry, self.clock, Nonces())
-        self.gate = Gate(self._models, self._max_calls, self.clock, summaries)
+        self.gate = Gate(
+            self._models, self._max_calls, self.clock, summaries, tokenizer=self._tokenizer_of
+        )  # fmt: skip
         self.places = Places(self.clock, config.max_queued_calls)
         self.dispatcher = Dispatcher(
             self._runtime, clock=self.clock, telemetry=self.telemetry, places=self.places, rng=self._rng,
@@ -324,6 +325,10 @@ class Application:
 
     def _models(self) -> ConfiguredModels:
         return self.reloader.current.models
+
+    def _tokenizer_of(self, model: str) -> Tokenizer | None:
+        view = self._runtime().model(model)
+        return None if view is None else view.tokenizer
 
     def _max_calls(self) -> int:
         return self.reloader.current.loaded.config.server.max_calls

@@ -30,12 +30,18 @@ from pointsman_server.domain import (
     Text,
     TokenCount,
     TokenIds,
+    Tool,
     ToolCall,
     ToolResult,
     Warning,
 )
-from pointsman_server.routing.load import MEDIA_TOKENS, estimated_prompt_tokens
-from pointsman_server.routing.plan import TargetView
+from pointsman_server.routing.load import (
+    MEDIA_TOKENS,
+    careful_message_tokens,
+    careful_tool_tokens,
+    estimated_prompt_tokens,
+)
+from pointsman_server.routing.plan import TargetView, Weights
 from pointsman_server.upstreams.translation.prompts import conversation_text
 from pointsman_server.upstreams.translation.vocabulary import UncountableError, Vocabulary
 
@@ -99,6 +105,22 @@ class FileTokenizer:
     async def count(self, call: Call) -> TokenCount:
         """As the protocol says."""
         return await self._threads.run(partial(self._count, call, self._clock.wall()))
+
+    async def weigh(self, messages: Sequence[Message], tools: Sequence[Tool]) -> Weights | None:
+        """As the protocol says."""
+        return await self._threads.run(partial(self._weigh, messages, tools))
+
+    def _weigh(
+        self, messages: Sequence[Message], tools: Sequence[Tool], stopped: Callable[[], bool]
+    ) -> Weights | None:
+        tokens = _Counter(self._vocabulary, stopped).tokens
+        try:
+            return Weights(
+                tuple(careful_message_tokens(message, tokens) for message in messages),
+                sum(careful_tool_tokens(tool, tokens) for tool in tools),
+            )
+        except UncountableError:
+            return None
 
     def _count(self, call: Call, wall_s: float, stopped: Callable[[], bool]) -> TokenCount:
         counter = _Counter(self._vocabulary, stopped)

@@ -2,11 +2,12 @@
 
 import pytest
 
-from pointsman import assistant, system, tool_result, user
+from pointsman import DeadlineExceeded, assistant, system, tool_result, user
 from pointsman import v1 as pb
 from tests.fakes import chat
 from tests.fakes.replies import hang_before_headers, json_reply
 from tests.fakes.running_app import backend_at, model_over, one_model
+from tests.fakes.tokenizer import make_tokenizer, save
 from tests.system.asking import BOTH, ask
 
 LONG = [system("brief"), user("first"), assistant("one"), user("second"), assistant("two"), user("third")]
@@ -42,6 +43,39 @@ async def test_the_last_turns_are_sent_and_the_caller_is_told(start, provider, s
     [warning] = answer.warnings
     assert (warning.code, warning.field) == ("CONTEXT_TRIMMED", "conversation.messages")
     assert "4 oldest" in warning.message
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(36, LONG[:1] + LONG[3:]), (51, LONG)], ids=["too long", "fits"])
+async def test_a_budget_is_counted_with_the_models_tokenizer(start, provider, tmp_path, limit, kept):
+    """Where it has one: of a text that has a token for each letter, so much less fits than is estimated."""
+    provider.handler = chat.as_asked
+    file = save(make_tokenizer(258), tmp_path / "tokenizer.json")
+    written = settings(provider, {"max_input_tokens": limit})
+    estimated = await start(written)
+    await ask(await estimated.client(), LONG, stream=False)
+    assert len(sent(provider)) == len(LONG)
+    written["models"]["chat"]["tokenizer"] = {"file": str(file)}
+    answer = await ask(await (await start(written)).client(), LONG, stream=False)
+    assert sent(provider) == [message.parts[0].text for message in kept]
+    assert bool(answer.warnings) == (kept != LONG)
+
+
+async def test_a_budget_is_counted_within_the_deadline(start, provider, tmp_path):
+    """A conversation that takes longer is refused, and asked of nobody."""
+    provider.handler = chat.as_asked
+    written = settings(provider, {"max_input_tokens": 40})
+    written["models"]["chat"]["tokenizer"] = {
+        "file": str(save(make_tokenizer(), tmp_path / "tokenizer.json"))
+    }
+    app = await start(written)
+    client = await app.client()
+    await client.generate("hello", model="chat")
+    app.remember_tasks()
+    asked = len(provider.requests)
+    with pytest.raises(DeadlineExceeded):
+        await client.generate("a b" * 3_000_000, model="chat", timeout_s=0.3)
+    assert len(provider.requests) == asked
+    await app.settled()
 
 
 async def test_a_budget_of_tokens(start, provider):

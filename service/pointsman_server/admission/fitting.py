@@ -6,7 +6,7 @@ Summaries are somebody else's to make. Without one, or where it fails, what is d
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pointsman_server.admission.window import Fitted, Window, fit
@@ -14,7 +14,8 @@ from pointsman_server.config.schema import ContextWindow, Summary
 from pointsman_server.context import CallContext
 from pointsman_server.domain import Call, Conversation, Message, Part, Role, Text, Tool, Warning
 from pointsman_server.errors import ServiceError
-from pointsman_server.routing.load import CHARACTERS_PER_TOKEN, message_tokens
+from pointsman_server.routing.load import CHARACTERS_PER_TOKEN, estimated_prompt_tokens, message_tokens
+from pointsman_server.routing.plan import Weights
 
 CONTEXT_TRIMMED = "CONTEXT_TRIMMED"
 """Code of the warning: earlier messages were left out, or replaced by a summary."""
@@ -29,22 +30,44 @@ class Summaries(Protocol):
         """The summary's text. Raises ServiceError when there is none to be had."""
 
 
-async def fitted(call: Call, settings: ContextWindow, summaries: Summaries, context: CallContext) -> Call:
-    """The call as it is to be served; its input must be a conversation."""
+async def fitted(
+    call: Call,
+    settings: ContextWindow,
+    summaries: Summaries,
+    context: CallContext,
+    *,
+    weights: Weights | None = None,
+) -> Call:
+    """The call as it is to be served; its input must be a conversation. Without `weights` tokens are estimated."""
     assert isinstance(call.input, Conversation)
     messages, summary = call.input.messages, settings.summary
     window = Window(settings.keep_turns, settings.max_input_tokens)
-    tools = sum(_tool_tokens(tool) for tool in call.tools)
-    parted = fit(messages, window, message_tokens, reserved_tokens=tools)
+    count: Callable[[Message], int] = message_tokens
+    if weights is None:
+        tools = sum(_tool_tokens(tool) for tool in call.tools)
+    else:
+        known = {id(message): tokens for message, tokens in zip(messages, weights.messages, strict=True)}
+        count, tools = lambda message: known[id(message)], weights.tools
+    parted = fit(messages, window, count, reserved_tokens=tools)
     if not parted.dropped:
         return call if parted.fits else _noted(call, "is longer than the window, but nothing may be left out")
     if summary is None:
         kept, told = parted.kept, _told(parted)
     else:
         # Again, since the summary needs room of its own.
-        parted = fit(messages, window, message_tokens, reserved_tokens=tools + summary.max_output_tokens)
+        parted = fit(messages, window, count, reserved_tokens=tools + summary.max_output_tokens)
         kept, told = await _with_summary(parted, summary, summaries, context)
     return _noted(dataclasses.replace(call, input=Conversation(kept)), told)
+
+
+def may_be_too_long(call: Call, settings: ContextWindow) -> bool:
+    """Whether it is worth counting tokens: not where there are fewer bytes of text than the window has tokens."""
+    limit = settings.max_input_tokens
+    return limit is not None and estimated_prompt_tokens(call, _bytes) > limit
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode(errors="replace"))
 
 
 def _noted(call: Call, told: str) -> Call:

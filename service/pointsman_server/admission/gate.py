@@ -9,13 +9,14 @@ from types import TracebackType
 from typing import Generic, Protocol, TypeVar, assert_never
 
 from pointsman_server.admission.embedding import check_embed
-from pointsman_server.admission.fitting import Summaries, fitted
+from pointsman_server.admission.fitting import Summaries, fitted, may_be_too_long
 from pointsman_server.admission.validate import Limits, check_call, with_defaults
-from pointsman_server.clock import Clock
-from pointsman_server.config.schema import Config, Model
+from pointsman_server.clock import Clock, within
+from pointsman_server.config.schema import Config, ContextWindow, Model
 from pointsman_server.context import CallContext
 from pointsman_server.domain import Call, Conversation, CountCall, EmbedCall, RoutingOptions
 from pointsman_server.errors import FieldFault, Reason, ServiceError
+from pointsman_server.routing.plan import Tokenizer, Weights
 
 C = TypeVar("C", Call, EmbedCall, CountCall)
 
@@ -60,12 +61,14 @@ class Gate:
     """Admission for all calls of the process. `models` and `max_calls` are asked per call, so a reload takes effect."""
 
     def __init__(
-        self, models: Callable[[], Models], max_calls: Callable[[], int], clock: Clock, summaries: Summaries
-    ) -> None:
+        self, models: Callable[[], Models], max_calls: Callable[[], int], clock: Clock, summaries: Summaries,
+        *, tokenizer: Callable[[str], Tokenizer | None] = lambda _: None,
+    ) -> None:  # fmt: skip
         self._models = models
         self._max_calls = max_calls
         self._clock = clock
         self._summaries = summaries
+        self._tokenizer = tokenizer
         self._in_flight = 0
         self._draining = False
 
@@ -110,9 +113,25 @@ class Gate:
         match call:
             case Call(input=Conversation()):
                 settings = self._models().resolve(call.model)[1].context
-                return call if settings is None else await fitted(call, settings, self._summaries, context)
+                if settings is None:
+                    return call
+                weights = await self._weights(call, settings, context)
+                return await fitted(call, settings, self._summaries, context, weights=weights)
             case _:
                 return call
+
+    async def _weights(self, call: Call, settings: ContextWindow, context: CallContext) -> Weights | None:
+        """The tokens of its messages, where its model has a tokenizer and it matters."""
+        assert isinstance(call.input, Conversation)
+        tokenizer = self._tokenizer(call.model)
+        if tokenizer is None or not may_be_too_long(call, settings):
+            return None
+        left_s = context.deadline.remaining(self._clock.now())
+        try:
+            return await within(self._clock, left_s, tokenizer.weigh(call.input.messages, call.tools))
+        except TimeoutError as error:
+            text = "the deadline passed while the tokens of the conversation were counted"
+            raise ServiceError(Reason.DEADLINE_EXCEEDED, text) from error
 
     def _check_place(self) -> None:
         if self._draining:

@@ -20,6 +20,7 @@ from pointsman_server.domain import (
     Refusal,
     Text,
     TokenIds,
+    Tool,
     ToolCall,
     ToolResult,
 )  # fmt: skip
@@ -32,6 +33,8 @@ _TURN_TOKENS = 4
 _TOOL_TOKENS = 8
 """And around a tool."""
 _OUTPUT_TOKENS = 256
+CountText = Callable[[str], int]
+"""How many tokens a text is."""
 MEDIA_TOKENS = 512
 """Of one picture, or the like."""
 
@@ -102,28 +105,29 @@ def text_tokens(text: str) -> int:
     return -(-len(text.encode(errors="replace")) // _BYTES_PER_TOKEN)
 
 
-def estimated_prompt_tokens(call: Call, count: Callable[[str], int] = text_tokens) -> int:
-    """An estimate of the whole prompt, with what a chat template and tools add; more careful than the others here.
-
-    `count` tells the tokens of a text.
-    """
+def estimated_prompt_tokens(call: Call, count: CountText = text_tokens) -> int:
+    """An estimate of the whole prompt, with what a chat template and tools add; more careful than the others here."""
     match call.input:
         case Conversation(messages):
-            turns = sum(
-                _TURN_TOKENS + sum(_careful(part, count) for part in message.parts) for message in messages
-            )
-            tools = sum(
-                _TOOL_TOKENS + count(tool.name + tool.description + tool.parameters_json_schema)
-                for tool in call.tools
-            )
-            return turns + tools
+            turns = sum(careful_message_tokens(message, count) for message in messages)
+            return turns + sum(careful_tool_tokens(tool, count) for tool in call.tools)
         case Prompt(text):
             return count(text)
         case TokenIds(ids):
             return len(ids)
 
 
-def _careful(part: Part, count: Callable[[str], int]) -> int:
+def careful_message_tokens(message: Message, count: CountText) -> int:
+    """What a message adds to that."""
+    return _TURN_TOKENS + sum(_careful(part, count) for part in message.parts)
+
+
+def careful_tool_tokens(tool: Tool, count: CountText) -> int:
+    """What a tool on offer adds to it."""
+    return _TOOL_TOKENS + count(tool.name + tool.description + tool.parameters_json_schema)
+
+
+def _careful(part: Part, count: CountText) -> int:
     match part.content:
         case Text(text) | Reasoning(text) | Refusal(text) | ProviderPart(json=text):
             return count(text)

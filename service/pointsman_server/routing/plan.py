@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from pointsman_server.context import Target
-from pointsman_server.domain import AnyCall, Call, Operation, Prices, TokenCount, Warning
+from pointsman_server.domain import AnyCall, Call, Message, Operation, Prices, TokenCount, Tool, Warning
 from pointsman_server.routing.fleet import BackendBook
 from pointsman_server.values import value
 
@@ -30,11 +30,22 @@ class TargetView:
     """Whether it stands for a backend that has no endpoint now: never a candidate, but it may have one soon."""
 
 
+class Weights(NamedTuple):
+    """What parts of a conversation take, in tokens."""
+
+    messages: tuple[int, ...]
+    tools: int
+    """All that are on offer."""
+
+
 class Tokenizer(Protocol):
     """A model's own tokenizer, here."""
 
     async def count(self, call: Call) -> TokenCount:
         """How many tokens the question takes. Raises ServiceError INVALID_REQUEST as its encoding would."""
+
+    async def weigh(self, messages: Sequence[Message], tools: Sequence[Tool]) -> Weights | None:
+        """How many tokens each message takes, about; None where it has no tokens for them."""
 
 
 @value(frozen=True, slots=True)

@@ -128,7 +128,7 @@ class ContextWindow(Section):
     keep_turns: int | None = Field(default=None, ge=1, le=100_000)
     """The last so many turns; a turn begins with what a user says."""
     max_input_tokens: int | None = Field(default=None, ge=1, le=100_000_000)
-    """So many tokens, tools included; counted as four characters each."""
+    """So many tokens, tools included; counted as four characters each, or with the model's tokenizer."""
     summary: Summary | None = None
     """Replaces what is dropped; without it that is gone."""
 
