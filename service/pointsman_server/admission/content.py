@@ -7,6 +7,7 @@ from typing import assert_never
 
 from pointsman_server.admission.faults import MEDIA_TYPE, TOOL_NAME, Faults
 from pointsman_server.domain import (
+    SYSTEM_ROLES,
     Call,
     Choice,
     Conversation,
@@ -102,7 +103,7 @@ def _check_role(path: str, role: Role, part: Part, faults: Faults) -> None:
             faults.add(path, "tool results belong to the roles tool and user")
     elif role is Role.TOOL:
         faults.add(path, "a message of the role tool holds tool results only")
-    elif isinstance(content, Media) and role in (Role.SYSTEM, Role.DEVELOPER):
+    elif isinstance(content, Media) and role in SYSTEM_ROLES:
         faults.add(path, "media do not belong to the roles system and developer")
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 from pointsman_server.admission.window import Fitted, Window, fit
 from pointsman_server.config.schema import ContextWindow, Summary
 from pointsman_server.context import CallContext
-from pointsman_server.domain import Call, Conversation, Message, Part, Role, Text, Tool, Warning
+from pointsman_server.domain import SYSTEM_ROLES, Call, Conversation, Message, Part, Role, Text, Tool, Warning
 from pointsman_server.errors import ServiceError
 from pointsman_server.routing.load import CHARACTERS_PER_TOKEN, estimated_prompt_tokens, message_tokens
 from pointsman_server.routing.plan import Weights
@@ -83,7 +83,7 @@ async def _with_summary(
         return parted.kept, f"{_told(parted)}; no summary could be made ({error.reason.value})"
     summary = Message(Role.SYSTEM, (Part(Text(_HEADING + text)),))
     head = 0
-    while head < len(parted.kept) and parted.kept[head].role in (Role.SYSTEM, Role.DEVELOPER):
+    while head < len(parted.kept) and parted.kept[head].role in SYSTEM_ROLES:
         head += 1
     count = len(parted.dropped)
     return (

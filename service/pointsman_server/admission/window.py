@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from pointsman_server.domain import Message, Role, ToolCall, ToolResult
+from pointsman_server.domain import SYSTEM_ROLES, Message, Role, ToolCall, ToolResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def fit(
 
 
 def _stays(message: Message) -> bool:
-    return message.role in (Role.SYSTEM, Role.DEVELOPER)
+    return message.role in SYSTEM_ROLES
 
 
 def _units(messages: Sequence[Message], counts: Sequence[int]) -> list[_Unit]:

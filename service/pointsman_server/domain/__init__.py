@@ -22,6 +22,7 @@ from pointsman_server.domain.inquiry import (
 )
 from pointsman_server.domain.operation import Operation
 from pointsman_server.domain.request import (
+    SYSTEM_ROLES,
     CacheControl,
     CacheMode,
     Call,
@@ -68,6 +69,7 @@ from pointsman_server.domain.request import (
 from pointsman_server.domain.usage import Cost, Prices, Rates, Usage, UsageSource, Warning
 
 __all__ = [
+    "SYSTEM_ROLES",
     "Answer",
     "AnyCall",
     "CacheControl",

@@ -22,6 +22,10 @@ class Role(enum.Enum):
     TOOL = "TOOL"
 
 
+SYSTEM_ROLES = frozenset({Role.SYSTEM, Role.DEVELOPER})
+"""Who instructs, and is no party to the conversation."""
+
+
 class ReasoningKind(enum.Enum):
     """What kind of thinking a text is."""
 
