@@ -28,7 +28,7 @@ from pointsman_server.upstreams.contract import (
     Reply,
     TokenCounter,
 )
-from pointsman_server.upstreams.credentials.contract import Credentials
+from pointsman_server.upstreams.credentials.contract import Credentials, scrubbed
 from pointsman_server.upstreams.inquiries import Question, SplittingEmbedder
 from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.support import unsupported
@@ -168,7 +168,7 @@ class HttpAnswer(Generic[C, E]):
             if 200 <= response.status < 300:
                 self._decoder = self._adapter.decoder(self._attempt, response.status, response.headers)
                 return None
-            refusal = self._scrubbed(await self._refusal(response))
+            refusal = scrubbed(await self._refusal(response), upstream.credentials)
         except BaseException:
             await self._free()
             raise
@@ -217,7 +217,7 @@ class HttpAnswer(Generic[C, E]):
                 return self._tell(events)
         except ServiceError as error:
             if not self._renew(error):
-                raise self._scrubbed(error) from error.__cause__
+                raise scrubbed(error, self._upstream.credentials) from error.__cause__
             again = True
         else:
             again = False
@@ -273,13 +273,3 @@ class HttpAnswer(Generic[C, E]):
                 raise
         finally:
             dog.stop()
-
-    def _scrubbed(self, error: ServiceError) -> ServiceError:
-        """Some servers quote the key that they refuse."""
-        credentials, said = self._upstream.credentials, error.upstream
-        if credentials is None or said is None:
-            return error
-        hide = credentials.hide
-        error.detail = hide(error.detail)
-        error.upstream = replace(said, message=hide(said.message), code=hide(said.code), type=hide(said.type))
-        return error

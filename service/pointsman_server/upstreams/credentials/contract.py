@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 from pointsman_server.errors import ServiceError
@@ -36,3 +37,14 @@ class Credentials(Protocol):
     async def close(self) -> None:
         """End what runs for it; nothing is authorized any more."""
         return
+
+
+def scrubbed(error: ServiceError, credentials: Credentials | None) -> ServiceError:
+    """The error without any secret of ours: some servers quote the key that they refuse."""
+    said = error.upstream
+    if credentials is None or said is None:
+        return error
+    hide = credentials.hide
+    error.detail = hide(error.detail)
+    error.upstream = replace(said, message=hide(said.message), code=hide(said.code), type=hide(said.type))
+    return error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from pointsman_server.context import Attempt
 from pointsman_server.domain import Event
 from pointsman_server.errors import ServiceError
 from pointsman_server.upstreams.contract import Batch
+from pointsman_server.upstreams.credentials.contract import scrubbed
 from pointsman_server.upstreams.dialects.triton.rpc.faults import answer_too_large, closed, rpc_error
 from pointsman_server.upstreams.dialects.triton.rpc.inbox import Inbox
 from pointsman_server.upstreams.dialects.triton.rpc.messages import SERVICE
@@ -100,10 +100,10 @@ class RpcAnswer:
                 raise self._fault
             return await self._batch()
         except ServiceError as error:
-            raise self._scrubbed(error) from error.__cause__
+            raise scrubbed(error, self._upstream.credentials) from error.__cause__
         except grpc.aio.AioRpcError as error:
             fault = rpc_error(error, self._reader.place, answered=self._answered)
-            raise self._scrubbed(fault) from error
+            raise scrubbed(fault, self._upstream.credentials) from error
         except asyncio.CancelledError as cancelled:
             # The library says so of a call whose channel was closed; nobody cancelled this task then.
             task = asyncio.current_task()
@@ -162,13 +162,3 @@ class RpcAnswer:
                 raise
         finally:
             dog.stop()
-
-    def _scrubbed(self, error: ServiceError) -> ServiceError:
-        """Some servers quote the key that they refuse."""
-        credentials, told = self._upstream.credentials, error.upstream
-        if credentials is None or told is None:
-            return error
-        hide = credentials.hide
-        error.detail = hide(error.detail)
-        error.upstream = replace(told, message=hide(told.message), code=hide(told.code))
-        return error
