@@ -4,13 +4,12 @@ and answers in lines of JSON or in one document. See docs/adding-a-provider.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, assert_never
 
 from pointsman_server.context import Attempt
 from pointsman_server.domain import (
     Call,
-    Conversation,
     Delta,
     DeltaKind,
     Event,
@@ -20,13 +19,11 @@ from pointsman_server.domain import (
     Media,
     Message,
     Opened,
-    Prompt,
     ProviderPart,
     Reasoning,
     Refusal,
     Role,
     Text,
-    TokenIds,
     ToolCall,
     ToolChoice,
     ToolChoiceMode,
@@ -69,10 +66,12 @@ from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.requests import JSON, encoded, post
 from pointsman_server.upstreams.translation.support import (
     SCALARS,
+    hides_reasoning,
     takes_media,
     takes_provider_part,
     wire_fields,
 )
+from pointsman_server.upstreams.translation.turns import as_messages
 from pointsman_server.upstreams.translation.verbatim import invalid, verbatim_object
 
 _LINES = "application/jsonl"
@@ -150,15 +149,7 @@ def _encode_body(attempt: Attempt, profile: Profile, *, stream: bool) -> bytes:
     call, model = attempt.call, attempt.target.model
     fields = wire_fields(call, profile)
     body: dict[str, Any] = {"fabric": model, "flow": stream}
-    match call.input:
-        case Conversation(messages):
-            body["pattern"] = [*_map_messages(messages, profile, model)]
-        case Prompt(text):
-            body["pattern"] = [{"hand": "asker", "says": [{"words": text}]}]
-        case TokenIds():
-            raise invalid("token_ids", "cannot be sent to this provider")
-        case _:
-            assert_never(call.input)
+    body["pattern"] = [*_map_messages(as_messages(call), profile, model)]
     if not body["pattern"]:
         raise invalid("conversation.messages", "hold nothing that this provider takes")
     _map_generation(call.generation, body, fields, profile)
@@ -180,7 +171,7 @@ _HANDS = {
 }
 
 
-def _map_messages(messages: tuple[Message, ...], profile: Profile, model: str) -> Iterator[dict[str, Any]]:
+def _map_messages(messages: Sequence[Message], profile: Profile, model: str) -> Iterator[dict[str, Any]]:
     for position, message in enumerate(messages):
         says: list[Any] = []
         for number, part in enumerate(message.parts):
@@ -250,11 +241,10 @@ class LoomReader:
     __slots__ = ("_attempt_id", "_calls", "_hidden", "_parts", "ended", "place")
 
     def __init__(self, attempt: Attempt, profile: Profile, *, status: int, headers: Headers) -> None:
-        config = attempt.call.generation.reasoning
         self.place = Place(status, headers, answer_id(headers, profile.answer_id_headers))
         self.ended = False
         self._attempt_id = attempt.upstream_id
-        self._hidden = config is not None and config.include is False
+        self._hidden = hides_reasoning(attempt.call, profile)
         self._parts = PartNumbers()
         self._calls = 0
 

@@ -10,9 +10,10 @@ import msgspec
 
 from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.transport.sse import SseFraming
-from pointsman_server.upstreams.translation.faults import clean_text
+from pointsman_server.upstreams.translation.faults import clean_text, whole_number
 
 _DECODE = msgspec.json.Decoder().decode
+_LARGEST_INDEX = 100_000
 _LARGEST = 3.4e38
 """The contract's field for a log probability is a 32-bit float."""
 
@@ -63,6 +64,22 @@ def as_list(value: object) -> list[Any]:
 def as_text(value: object) -> str:
     """The text, fit to be sent on; empty for anything else."""
     return clean_text(value) if isinstance(value, str) else ""
+
+
+def part_of(whole: int | None, *values: object) -> int | None:
+    """The first count that is told; a part is never more than its whole."""
+    for value in values:
+        if (number := whole_number(value)) is not None:
+            return number if whole is None else min(number, whole)
+    return None
+
+
+def block_number(value: object) -> int:
+    """A block's number. Raises UPSTREAM_BAD_RESPONSE for what is none, which must not be taken for another's."""
+    number = whole_number(value, _LARGEST_INDEX)
+    if number is None:
+        raise ServiceError(Reason.UPSTREAM_BAD_RESPONSE, "the upstream sent a block without a usable index")
+    return number
 
 
 def log_probability(value: object) -> float:

@@ -32,6 +32,11 @@ _TYPES = {
 }
 
 
+def is_inline(media: Media) -> bool:
+    """Whether the call itself holds it, as bytes or as a data URL."""
+    return not media.url or media.url[:5].lower() == "data:"
+
+
 def media_type_of(url: str) -> str:
     """The media type that the ending of an address suggests, for wires that want one; empty where none is known.
 

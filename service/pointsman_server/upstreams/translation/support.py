@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import assert_never
 
 from pointsman_server.domain import (
+    SYSTEM_ROLES,
     AnyCall,
     Call,
     Choice,
@@ -38,6 +39,7 @@ from pointsman_server.domain import (
     ToolResult,
     Warning,
 )
+from pointsman_server.upstreams.translation.media import is_inline
 from pointsman_server.upstreams.translation.profile import EmbeddingProfile, Profile
 
 UNSUPPORTED_PARAMETER = "UNSUPPORTED_PARAMETER"
@@ -88,6 +90,12 @@ def budget_of(config: ReasoningConfig, fields: Mapping[str, str], profile: Profi
     if "generation.reasoning.budget_tokens" not in fields:
         return None
     return config.budget_tokens if config.mode is None or config.mode in profile.budget_modes else None
+
+
+def hides_reasoning(call: Call, profile: Profile) -> bool:
+    """Whether reasoning that comes is not passed on, as the caller chose."""
+    config = call.generation.reasoning
+    return config is not None and config.include is False and "generation.reasoning.include" in profile.fields
 
 
 def origin(profile: Profile, model: str) -> str:
@@ -282,7 +290,7 @@ def format_path(call: Call) -> str:
 
 def _in_turns(messages: Sequence[Message]) -> bool:
     """Whether somebody else than the assistant has the first and the last word."""
-    speakers = [message.role for message in messages if message.role not in (Role.SYSTEM, Role.DEVELOPER)]
+    speakers = [message.role for message in messages if message.role not in SYSTEM_ROLES]
     return bool(speakers) and speakers[0] is Role.USER and speakers[-1] is not Role.ASSISTANT
 
 
@@ -373,7 +381,7 @@ def _taken_from_tool(part: Part, profile: Profile, model: str) -> bool:
 def takes_media(media: Media, profile: Profile) -> bool:
     """Whether the provider takes this image, audio or file in the way that it is given."""
     scheme = media.url.partition(":")[0].lower()
-    inline = not media.url or scheme == "data"
+    inline = is_inline(media)
     if (not inline and scheme not in profile.media_schemes) or not _takes_type(media, profile):
         return False
     match media.kind:

@@ -6,10 +6,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import assert_never
 
-from pointsman_server.domain import Message, Part, Role, ToolResult
-
-_SYSTEM = frozenset({Role.SYSTEM, Role.DEVELOPER})
+from pointsman_server.domain import (
+    SYSTEM_ROLES,
+    Call,
+    Conversation,
+    Message,
+    Part,
+    Prompt,
+    Role,
+    Text,
+    TokenIds,
+    ToolResult,
+)
+from pointsman_server.upstreams.translation.verbatim import invalid
 
 
 @dataclass(slots=True)
@@ -23,10 +34,23 @@ class Turn:
     """Whether one of the parts is the result of a tool."""
 
 
+def as_messages(call: Call) -> Sequence[Message]:
+    """The conversation; a prompt is what one user says. Raises ServiceError INVALID_REQUEST for tokens."""
+    match call.input:
+        case Conversation(messages):
+            return messages
+        case Prompt(text):
+            return (Message(Role.USER, (Part(Text(text)),)),)
+        case TokenIds():
+            raise invalid("token_ids", "cannot be sent to this provider")
+        case _:
+            assert_never(call.input)
+
+
 def system_parts(messages: Sequence[Message]) -> Iterator[tuple[str, Part]]:
     """What system and developer say, wherever they say it: these wires have one place for it, ahead of all turns."""
     for position, message in enumerate(messages):
-        if message.role in _SYSTEM:
+        if message.role in SYSTEM_ROLES:
             yield from _parts(position, message)
 
 
@@ -38,7 +62,7 @@ def turns_of(messages: Sequence[Message], *, strict: bool) -> list[Turn]:
     """
     turns: list[Turn] = []
     for position, message in enumerate(messages):
-        if message.role in _SYSTEM:
+        if message.role in SYSTEM_ROLES:
             continue
         assistant, parts = message.role is Role.ASSISTANT, list(_parts(position, message))
         results = any(isinstance(part.content, ToolResult) for _, part in parts)

@@ -21,7 +21,7 @@ from pointsman_server.domain import (
     ToolResult,
 )
 from pointsman_server.upstreams.translation.addresses import verbatim_part
-from pointsman_server.upstreams.translation.media import inline_base64
+from pointsman_server.upstreams.translation.media import inline_base64, is_inline
 from pointsman_server.upstreams.translation.media_urls import media_url_fault
 from pointsman_server.upstreams.translation.parts import plain_tool_id
 from pointsman_server.upstreams.translation.profile import Profile
@@ -139,7 +139,7 @@ def _map_result(result: ToolResult, path: str, profile: Profile, model: str) -> 
 
 
 def _map_media(media: Media, path: str) -> Block:
-    inline = not media.url or media.url[:5].lower() == "data:"
+    inline = is_inline(media)
     if not inline and (fault := media_url_fault(media.url)):
         raise invalid(f"{path}.url", fault)
     match media.kind:

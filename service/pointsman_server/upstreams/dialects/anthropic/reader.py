@@ -18,10 +18,16 @@ from pointsman_server.upstreams.dialects.anthropic.blocks import Blocks
 from pointsman_server.upstreams.dialects.anthropic.refusal import answered_error, say
 from pointsman_server.upstreams.dialects.anthropic.usage import Counters
 from pointsman_server.upstreams.translation.decoding import Place
-from pointsman_server.upstreams.translation.documents import as_list, as_object, as_text, loose_json
-from pointsman_server.upstreams.translation.faults import bounded_message, bounded_word, whole_number
+from pointsman_server.upstreams.translation.documents import (
+    as_list,
+    as_object,
+    as_text,
+    block_number,
+    loose_json,
+)
+from pointsman_server.upstreams.translation.faults import bounded_message, bounded_word
 from pointsman_server.upstreams.translation.profile import Profile
-from pointsman_server.upstreams.translation.support import origin
+from pointsman_server.upstreams.translation.support import hides_reasoning, origin
 
 _FINISH: Mapping[str, FinishReason] = {
     "end_turn": FinishReason.STOP,
@@ -33,7 +39,6 @@ _FINISH: Mapping[str, FinishReason] = {
     # The provider paused a long turn of its own tools; what came is sent back to go on.
     "pause_turn": FinishReason.OTHER,
 }
-_LARGEST_INDEX = 100_000
 
 
 class _TextDelta(msgspec.Struct, gc=False):
@@ -58,16 +63,13 @@ class MessageReader:
     __slots__ = ("_blocks", "_counters", "_finish", "ended", "place")
 
     def __init__(self, attempt: Attempt, profile: Profile, *, status: int, headers: Headers) -> None:
-        config = attempt.call.generation.reasoning
-        hidden = (
-            config is not None
-            and config.include is False
-            and "generation.reasoning.include" in profile.fields
-        )
         self.place = Place(status, headers, bounded_word(headers.get("request-id", "")))
         self.ended = False
         self._blocks = Blocks(
-            attempt.upstream_id, profile.dialect, origin(profile, attempt.target.model), hidden=hidden
+            attempt.upstream_id,
+            profile.dialect,
+            origin(profile, attempt.target.model),
+            hidden=hides_reasoning(attempt.call, profile),
         )
         self._counters = Counters()
         self._finish: Finished | None = None
@@ -84,7 +86,7 @@ class MessageReader:
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             self._take(as_object(loose_json(event.data)), event.name, events)
             return
-        self._blocks.text(_index(plain.index), plain.delta.text, events)
+        self._blocks.text(block_number(plain.index), plain.delta.text, events)
 
     def whole(self, data: bytes, events: list[Event]) -> None:
         """As the protocol says."""
@@ -104,11 +106,13 @@ class MessageReader:
         """One event by its type; the name in front of it only repeats that."""
         match said.get("type") or name:
             case "content_block_delta":
-                self._blocks.delta(_index(said.get("index")), as_object(said.get("delta")), events)
+                self._blocks.delta(block_number(said.get("index")), as_object(said.get("delta")), events)
             case "content_block_start":
-                self._blocks.start(_index(said.get("index")), as_object(said.get("content_block")), events)
+                self._blocks.start(
+                    block_number(said.get("index")), as_object(said.get("content_block")), events
+                )
             case "content_block_stop":
-                self._blocks.stop(_index(said.get("index")), events)
+                self._blocks.stop(block_number(said.get("index")), events)
             case "message_start":
                 self._open(as_object(said.get("message")), events)
             case "message_delta":
@@ -171,11 +175,3 @@ def _map_safety(details: dict[str, Any]) -> SafetyRating:
         blocked=True,
         explanation=bounded_message(as_text(details.get("explanation"))),
     )
-
-
-def _index(value: object) -> int:
-    """A block's number; one that cannot be must not be taken for another's."""
-    number = whole_number(value, _LARGEST_INDEX)
-    if number is None:
-        raise ServiceError(Reason.UPSTREAM_BAD_RESPONSE, "the upstream sent a block without a usable index")
-    return number

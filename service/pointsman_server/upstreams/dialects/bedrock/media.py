@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, assert_never
 
 from pointsman_server.domain import Media, MediaKind
-from pointsman_server.upstreams.translation.media import inline_base64
+from pointsman_server.upstreams.translation.media import inline_base64, is_inline
 from pointsman_server.upstreams.translation.media_urls import media_url_fault
 from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.verbatim import invalid
@@ -41,7 +41,7 @@ _LONGEST_NAME = 200
 
 def map_media(media: Media, path: str, profile: Profile, names: set[str]) -> dict[str, Any]:
     """The block. `names` are those of the documents so far: each must have one of its own."""
-    inline = not media.url or media.url[:5].lower() == "data:"
+    inline = is_inline(media)
     if not inline and (fault := media_url_fault(media.url, profile.media_schemes)):
         raise invalid(f"{path}.url", fault)
     if inline:

@@ -16,10 +16,16 @@ from pointsman_server.upstreams.dialects.bedrock.guardrail import map_safety
 from pointsman_server.upstreams.dialects.bedrock.refusal import REQUEST_ID, answered_error, say
 from pointsman_server.upstreams.dialects.bedrock.usage import map_usage
 from pointsman_server.upstreams.translation.decoding import Place
-from pointsman_server.upstreams.translation.documents import as_list, as_object, as_text, loose_json
-from pointsman_server.upstreams.translation.faults import bounded_word, whole_number
+from pointsman_server.upstreams.translation.documents import (
+    as_list,
+    as_object,
+    as_text,
+    block_number,
+    loose_json,
+)
+from pointsman_server.upstreams.translation.faults import bounded_word
 from pointsman_server.upstreams.translation.profile import Profile
-from pointsman_server.upstreams.translation.support import origin
+from pointsman_server.upstreams.translation.support import hides_reasoning, origin
 
 _FINISH: Mapping[str, FinishReason] = {
     "end_turn": FinishReason.STOP,
@@ -32,7 +38,6 @@ _FINISH: Mapping[str, FinishReason] = {
     "malformed_model_output": FinishReason.ERROR,
     "malformed_tool_use": FinishReason.ERROR,
 }
-_LARGEST_INDEX = 100_000
 
 
 class ConverseReader:
@@ -44,16 +49,13 @@ class ConverseReader:
     __slots__ = ("_blocks", "_finished", "_opened", "_reason", "_safety", "_stop_sequence", "ended", "place")
 
     def __init__(self, attempt: Attempt, profile: Profile, *, status: int, headers: Headers) -> None:
-        config = attempt.call.generation.reasoning
-        hidden = (
-            config is not None
-            and config.include is False
-            and "generation.reasoning.include" in profile.fields
-        )
         self.place = Place(status, headers, bounded_word(headers.get(REQUEST_ID, "")))
         self.ended = False
         self._blocks = Blocks(
-            attempt.upstream_id, profile.dialect, origin(profile, attempt.target.model), hidden=hidden
+            attempt.upstream_id,
+            profile.dialect,
+            origin(profile, attempt.target.model),
+            hidden=hides_reasoning(attempt.call, profile),
         )
         self._opened = False
         self._finished = False
@@ -74,11 +76,15 @@ class ConverseReader:
         self._open(said, events)
         match event.name:
             case "contentBlockDelta":
-                self._blocks.delta(_index(said), as_object(said.get("delta")), events)
+                self._blocks.delta(
+                    block_number(said.get("contentBlockIndex")), as_object(said.get("delta")), events
+                )
             case "contentBlockStart":
-                self._blocks.start(_index(said), as_object(said.get("start")), events)
+                self._blocks.start(
+                    block_number(said.get("contentBlockIndex")), as_object(said.get("start")), events
+                )
             case "contentBlockStop":
-                self._blocks.stop(_index(said), events)
+                self._blocks.stop(block_number(said.get("contentBlockIndex")), events)
             case "messageStop":
                 self._blocks.stop_all(events)
                 self._note_finish(said)
@@ -131,11 +137,3 @@ class ConverseReader:
         if (usage := map_usage(said.get("usage"))) is not None:
             events.append(UsageReport(usage))
         self._safety = map_safety(as_object(said.get("trace")).get("guardrail"))
-
-
-def _index(said: dict[str, Any]) -> int:
-    """A block's number; one that cannot be must not be taken for another's."""
-    number = whole_number(said.get("contentBlockIndex"), _LARGEST_INDEX)
-    if number is None:
-        raise ServiceError(Reason.UPSTREAM_BAD_RESPONSE, "the upstream sent a block without a usable index")
-    return number

@@ -10,6 +10,8 @@ from pointsman_server.domain import Citation, Delta, DeltaKind, Event, Reasoning
 from pointsman_server.upstreams.translation.documents import as_list, as_object, as_text, log_probability
 from pointsman_server.upstreams.translation.faults import bounded_word, whole_number
 from pointsman_server.upstreams.translation.parts import PartNumbers, made_tool_id
+from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.support import hides_reasoning
 
 _MOST = 2**31 - 1
 _PLAN = "plan"
@@ -21,10 +23,9 @@ class AnswerMessage:
 
     __slots__ = ("_calls", "_hidden", "_id", "_kinds", "_parts", "_text")
 
-    def __init__(self, attempt: Attempt) -> None:
-        config = attempt.call.generation.reasoning
+    def __init__(self, attempt: Attempt, profile: Profile) -> None:
         self._id = attempt.upstream_id
-        self._hidden = config is not None and config.include is False
+        self._hidden = hides_reasoning(attempt.call, profile)
         self._parts = PartNumbers()
         self._kinds: dict[Hashable, DeltaKind] = {}
         self._calls: dict[Hashable, int] = {}

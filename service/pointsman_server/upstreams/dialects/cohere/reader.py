@@ -13,7 +13,7 @@ from pointsman_server.transport.sse import SseEvent
 from pointsman_server.upstreams.dialects.cohere.message import AnswerMessage
 from pointsman_server.upstreams.dialects.cohere.refusal import answered_error, say
 from pointsman_server.upstreams.translation.decoding import Place
-from pointsman_server.upstreams.translation.documents import as_object, as_text, loose_json
+from pointsman_server.upstreams.translation.documents import as_object, as_text, loose_json, part_of
 from pointsman_server.upstreams.translation.faults import (
     answer_id,
     bounded_word,
@@ -43,7 +43,7 @@ class ChatReader:
     def __init__(self, attempt: Attempt, profile: Profile, *, status: int, headers: Headers) -> None:
         self.place = Place(status, headers, answer_id(headers, profile.answer_id_headers))
         self.ended = False
-        self._message = AnswerMessage(attempt)
+        self._message = AnswerMessage(attempt, profile)
 
     @property
     def complete(self) -> bool:
@@ -102,12 +102,11 @@ def _map_usage(said: dict[str, Any]) -> Usage | None:
     """All tokens, else those that are billed; the numbers come as floats."""
     told = as_object(said.get("tokens")) or as_object(said.get("billed_units"))
     inputs, outputs = whole_number(told.get("input_tokens")), whole_number(told.get("output_tokens"))
-    cached = whole_number(said.get("cached_tokens"))
     total = None if inputs is None or outputs is None else inputs + outputs
     usage = Usage(
         input_tokens=inputs,
         output_tokens=outputs,
         total_tokens=total if total is None else min(total, 2**63 - 1),
-        cached_input_tokens=cached if cached is None or inputs is None else min(cached, inputs),
+        cached_input_tokens=part_of(inputs, said.get("cached_tokens")),
     )
     return None if usage == Usage() else usage

@@ -31,11 +31,13 @@ from pointsman_server.upstreams.translation.documents import (
     as_text,
     json_text,
     loose_json,
+    part_of,
 )
 from pointsman_server.upstreams.translation.faults import bounded_word, whole_number
 from pointsman_server.upstreams.translation.logprobs import map_logprobs
 from pointsman_server.upstreams.translation.parts import PartNumbers, made_tool_id
 from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.support import hides_reasoning
 
 _MAX_CANDIDATES = 128
 _FINISH: Mapping[str, FinishReason] = {
@@ -68,10 +70,9 @@ class GenerationReader:
 
     def __init__(self, attempt: Attempt, profile: Profile, *, status: int, headers: Headers) -> None:
         generation = attempt.call.generation
-        config = generation.reasoning
         self.place = Place(status, headers, bounded_word(headers.get("x-request-id", "")))
         self._attempt_id = attempt.upstream_id
-        self._hidden = config is not None and config.include is False
+        self._hidden = hides_reasoning(attempt.call, profile)
         self._expected = generation.n or 1 if "generation.n" in profile.fields else 1
         self._incremental = is_incremental(attempt.call, profile)
         self._opened = False
@@ -256,9 +257,9 @@ def _map_usage(value: object) -> Usage | None:
         input_tokens=prompt,
         output_tokens=completion,
         total_tokens=whole_number(told.get("total_tokens")),
-        cached_input_tokens=_part_of(prompt, inputs.get("cached_tokens")),
-        reasoning_tokens=_part_of(completion, outputs.get("reasoning_tokens")),
-        cache_write_tokens=_part_of(prompt, inputs.get("cache_creation_input_tokens")),
+        cached_input_tokens=part_of(prompt, inputs.get("cached_tokens")),
+        reasoning_tokens=part_of(completion, outputs.get("reasoning_tokens")),
+        cache_write_tokens=part_of(prompt, inputs.get("cache_creation_input_tokens")),
     )
     return None if usage == Usage() else usage
 
@@ -274,9 +275,3 @@ def _sum(usages: list[Usage]) -> Usage:
         total_tokens=None if first.input_tokens is None else first.input_tokens + outputs,
         reasoning_tokens=sum(reasoning) if reasoning else None,
     )
-
-
-def _part_of(whole: int | None, value: object) -> int | None:
-    """A part is never more than its whole."""
-    number = whole_number(value)
-    return number if number is None or whole is None else min(number, whole)

@@ -17,13 +17,11 @@ from pointsman_server.domain import (
     MediaKind,
     Message,
     Part,
-    Prompt,
     ProviderPart,
     Reasoning,
     Refusal,
     Role,
     Text,
-    TokenIds,
     ToolCall,
     ToolResult,
 )
@@ -42,6 +40,7 @@ from pointsman_server.upstreams.translation.parts import result_texts, tool_name
 from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.requests import encoded
 from pointsman_server.upstreams.translation.support import takes_media, takes_provider_part, wire_fields
+from pointsman_server.upstreams.translation.turns import as_messages
 from pointsman_server.upstreams.translation.verbatim import invalid, members
 
 C = TypeVar("C", Call, EmbedCall)
@@ -72,7 +71,7 @@ def encode_body(attempt: Attempt, profile: Profile, *, stream: bool, multimodal:
         # A caller may want the whole text so far in each event; what is passed on is the same.
         parameters.setdefault(_INCREMENTAL, True)
     model = attempt.target.model
-    messages = _map_messages(_turns(call), profile, model, multimodal=multimodal)
+    messages = _map_messages(as_messages(call), profile, model, multimodal=multimodal)
     return encoded({"model": model, "input": {"messages": messages}, "parameters": parameters})
 
 
@@ -111,18 +110,6 @@ def _flat(body_json: str, path: str) -> dict[str, msgspec.Raw]:
     if inner is not None:
         found |= members(bytes(inner), f"{path}.parameters")
     return found
-
-
-def _turns(call: Call) -> Sequence[Message]:
-    match call.input:
-        case Conversation(messages):
-            return messages
-        case Prompt(text):
-            return (Message(Role.USER, (Part(Text(text)),)),)
-        case TokenIds():
-            raise invalid("token_ids", "cannot be sent to this provider")
-        case _:
-            assert_never(call.input)
 
 
 def _map_messages(

@@ -36,6 +36,7 @@ from pointsman_server.upstreams.translation.faults import answer_id, bounded_wor
 from pointsman_server.upstreams.translation.parts import PartNumbers, made_tool_id
 from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.ratings import flag_ratings, worst
+from pointsman_server.upstreams.translation.support import hides_reasoning
 
 _LAST_SECOND = 253_402_300_799
 _FINISH: Mapping[str, FinishReason] = {
@@ -56,11 +57,10 @@ class ErnieReader:
     )  # fmt: skip
 
     def __init__(self, attempt: Attempt, profile: Profile, *, status: int, headers: Headers) -> None:
-        config = attempt.call.generation.reasoning
         self.place = Place(status, headers, answer_id(headers, profile.answer_id_headers))
         self.ended = False
         self._attempt_id = attempt.upstream_id
-        self._hidden = config is not None and config.include is False
+        self._hidden = hides_reasoning(attempt.call, profile)
         self._opened = False
         self._called = False
         self._named = False

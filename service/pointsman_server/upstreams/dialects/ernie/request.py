@@ -8,18 +8,14 @@ from typing import Any, assert_never
 from pointsman_server.context import Attempt
 from pointsman_server.domain import (
     Call,
-    Conversation,
     JsonObject,
     Media,
     Message,
     Part,
-    Prompt,
     ProviderPart,
     Reasoning,
     Refusal,
-    Role,
     Text,
-    TokenIds,
     ToolCall,
     ToolChoice,
     ToolChoiceMode,
@@ -31,7 +27,7 @@ from pointsman_server.upstreams.translation.parts import result_texts, tool_name
 from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.requests import encoded
 from pointsman_server.upstreams.translation.support import only_tool, wire_fields
-from pointsman_server.upstreams.translation.turns import Turn, system_parts, turns_of
+from pointsman_server.upstreams.translation.turns import Turn, as_messages, system_parts, turns_of
 from pointsman_server.upstreams.translation.verbatim import invalid
 
 _OWN = frozenset({"messages", "system", "functions", "stream", "max_output_tokens"})
@@ -42,7 +38,7 @@ def encode_body(attempt: Attempt, profile: Profile, *, stream: bool) -> bytes:
     """The body. Raises ServiceError INVALID_REQUEST for what cannot be expressed."""
     call = attempt.call
     fields = wire_fields(call, profile)
-    messages = _messages(call)
+    messages = as_messages(call)
     body: dict[str, Any] = {"messages": _map_messages(messages)}
     if system := "\n".join(_texts(system_parts(messages))):
         body["system"] = system
@@ -58,18 +54,6 @@ def encode_body(attempt: Attempt, profile: Profile, *, stream: bool) -> bytes:
     if call.provider_options:
         add_fields(body, call, profile, fields, _OWN)
     return encoded(body)
-
-
-def _messages(call: Call) -> Sequence[Message]:
-    match call.input:
-        case Conversation(messages):
-            return messages
-        case Prompt(text):
-            return (Message(Role.USER, (Part(Text(text)),)),)
-        case TokenIds():
-            raise invalid("token_ids", "cannot be sent to this provider")
-        case _:
-            assert_never(call.input)
 
 
 def _map_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:

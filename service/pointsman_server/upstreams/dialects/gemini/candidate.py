@@ -34,8 +34,9 @@ from pointsman_server.upstreams.translation.documents import (
 )
 from pointsman_server.upstreams.translation.faults import bounded_word, failed_ending
 from pointsman_server.upstreams.translation.parts import made_tool_id
+from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.support import hides_reasoning, origin
 
-DIALECT = "gemini"
 _RATINGS = 32
 _UNTOLD = frozenset({"", "FINISH_REASON_UNSPECIFIED"})
 _FINISH: Mapping[str, FinishReason] = {
@@ -73,18 +74,18 @@ class Candidate:
     """Numbers the parts: texts of one kind that follow each other are one, unless a signature stands between them."""
 
     __slots__ = (
-        "_attempt", "_calls", "_hidden", "_index", "_kind", "_message", "_origin", "_parts", "_ratings", "_said",
-        "_texts", "raw",
+        "_attempt", "_calls", "_dialect", "_hidden", "_index", "_kind", "_message", "_origin", "_parts", "_ratings",
+        "_said", "_texts", "raw",
     )  # fmt: skip
 
-    def __init__(self, index: int, attempt: Attempt) -> None:
-        config = attempt.call.generation.reasoning
+    def __init__(self, index: int, attempt: Attempt, profile: Profile) -> None:
         self.raw = ""
         """The last finish reason that was told."""
         self._index = index
         self._attempt = attempt
-        self._hidden = config is not None and config.include is False
-        self._origin = f"{DIALECT}:{attempt.target.model}"
+        self._hidden = hides_reasoning(attempt.call, profile)
+        self._dialect = profile.dialect
+        self._origin = origin(profile, attempt.target.model)
         self._parts = 0
         self._kind: DeltaKind | None = None
         self._calls = 0
@@ -176,11 +177,11 @@ class Candidate:
     def _map_whole(self, part: dict[str, Any], signature: bytes, *, thought: bool) -> Delta:
         """Media as what they are; drafts of them, and what only this dialect knows, as they came."""
         media = None if thought else _map_media(part)
-        origin = self._origin if signature else ""
+        signer = self._origin if signature else ""
         whole = (
-            Part(ProviderPart(DIALECT, json_text(part)), origin=origin)
+            Part(ProviderPart(self._dialect, json_text(part)), origin=signer)
             if media is None
-            else Part(media, signature, origin)
+            else Part(media, signature, signer)
         )
         return Delta(self._index, self._part_of(None), DeltaKind.PART, whole=whole)
 

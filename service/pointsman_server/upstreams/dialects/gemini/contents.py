@@ -8,6 +8,7 @@ from typing import Any, assert_never
 import msgspec
 
 from pointsman_server.domain import (
+    SYSTEM_ROLES,
     Media,
     Message,
     Part,
@@ -21,14 +22,13 @@ from pointsman_server.domain import (
 )
 from pointsman_server.errors import ServiceError
 from pointsman_server.upstreams.translation.addresses import verbatim_part
-from pointsman_server.upstreams.translation.media import inline_base64, media_type_of
+from pointsman_server.upstreams.translation.media import inline_base64, is_inline, media_type_of
 from pointsman_server.upstreams.translation.media_urls import media_url_fault
 from pointsman_server.upstreams.translation.parts import tool_names
 from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.support import takes_media, takes_provider_part, takes_signature
 from pointsman_server.upstreams.translation.verbatim import invalid, members, verbatim_object
 
-_SYSTEM = frozenset({Role.SYSTEM, Role.DEVELOPER})
 _NO_ARGUMENTS = msgspec.Raw(b"{}")
 _NO_NAME = "tool"
 """The wire wants a name even where neither the result nor the history has one."""
@@ -41,7 +41,7 @@ def map_system(messages: Iterable[Message], profile: Profile, model: str) -> lis
     return [
         mapped
         for position, message in enumerate(messages)
-        if message.role in _SYSTEM
+        if message.role in SYSTEM_ROLES
         for mapped in _map_said(message, f"conversation.messages[{position}]", profile, model)
     ]
 
@@ -56,7 +56,7 @@ def map_contents(messages: Sequence[Message], profile: Profile, model: str) -> l
     names = tool_names(messages)
     for position, message in enumerate(messages):
         path = f"conversation.messages[{position}]"
-        if message.role in _SYSTEM:
+        if message.role in SYSTEM_ROLES:
             continue
         if message.role is Role.ASSISTANT:
             results = None
@@ -194,7 +194,7 @@ def map_media(media: Media, path: str, profile: Profile) -> Wire:
     """A part that shows it. Raises ServiceError INVALID_REQUEST for what is not taken in the way that it is given."""
     if not takes_media(media, profile):
         raise invalid(path, "is not taken by this provider in the way that it is given")
-    if media.data or media.url[:5].lower() == "data:":
+    if is_inline(media):
         media_type, data = inline_base64(media, path)
         return {"inlineData": {"mimeType": media_type, "data": data}}
     if fault := media_url_fault(media.url, profile.media_schemes):

@@ -12,7 +12,7 @@ from pointsman_server.transport.sse import SseEvent
 from pointsman_server.upstreams.dialects.gemini.candidate import Candidate, map_ratings
 from pointsman_server.upstreams.dialects.gemini.refusal import answered_error
 from pointsman_server.upstreams.translation.decoding import Place
-from pointsman_server.upstreams.translation.documents import as_list, as_object, loose_json
+from pointsman_server.upstreams.translation.documents import as_list, as_object, loose_json, part_of
 from pointsman_server.upstreams.translation.faults import DETAILS, bounded_word, whole_number
 from pointsman_server.upstreams.translation.profile import Profile
 
@@ -26,13 +26,24 @@ class GeminiReader:
     Until then a finish reason is provisional, since some servers tell one with every piece.
     """
 
-    __slots__ = ("_attempt", "_blocked", "_candidates", "_expected", "_opened", "_usage", "ended", "place")
+    __slots__ = (
+        "_attempt",
+        "_blocked",
+        "_candidates",
+        "_expected",
+        "_opened",
+        "_profile",
+        "_usage",
+        "ended",
+        "place",
+    )
 
     def __init__(self, attempt: Attempt, profile: Profile, *, status: int, headers: Headers) -> None:
         generation = attempt.call.generation
         self.place = Place(status, headers)
         self.ended = False
         self._attempt = attempt
+        self._profile = profile
         self._expected = generation.n or 1 if "generation.n" in profile.fields else 1
         self._opened = False
         self._blocked: Finished | None = None
@@ -113,7 +124,7 @@ class GeminiReader:
             )
         candidate = self._candidates.get(index)
         if candidate is None:
-            candidate = self._candidates[index] = Candidate(index, self._attempt)
+            candidate = self._candidates[index] = Candidate(index, self._attempt, self._profile)
         return candidate
 
 
@@ -128,12 +139,11 @@ def _map_usage(said: dict[str, Any]) -> Usage | None:
         whole_number(said.get("toolUsePromptTokenCount")),
     )
     inputs, outputs = _sum(prompt, read), _sum(answer, thoughts)
-    cached = whole_number(said.get("cachedContentTokenCount"))
     usage = Usage(
         input_tokens=inputs,
         output_tokens=outputs,
         total_tokens=whole_number(said.get("totalTokenCount")),
-        cached_input_tokens=cached if cached is None or inputs is None else min(cached, inputs),
+        cached_input_tokens=part_of(inputs, said.get("cachedContentTokenCount")),
         reasoning_tokens=thoughts,
     )
     return None if usage == Usage() else usage

@@ -37,7 +37,7 @@ class OllamaAdapter:
 
     def decoder(self, attempt: Attempt, status: int, headers: Headers) -> Decoder:
         """As the protocol says."""
-        reader = ChatReader(attempt, status=status, headers=headers)
+        reader = ChatReader(attempt, self._profile, status=status, headers=headers)
         decoder = AnswerDecoder(reader, self._limits, framing=LineEvents(self._limits.event_bytes))
         # One line may be a whole answer, so the label says which of the two it is.
         reader.place.streamed = headers.get("content-type", "").strip().lower().startswith(_LINES)

@@ -33,6 +33,8 @@ from pointsman_server.upstreams.translation.documents import (
 )
 from pointsman_server.upstreams.translation.faults import bounded_word, whole_number
 from pointsman_server.upstreams.translation.parts import PartNumbers, made_tool_id
+from pointsman_server.upstreams.translation.profile import Profile
+from pointsman_server.upstreams.translation.support import hides_reasoning
 
 _LAST_SECOND = 253_402_300_799
 _FINISH: Mapping[str, FinishReason] = {"stop": FinishReason.STOP, "length": FinishReason.MAX_TOKENS}
@@ -44,12 +46,11 @@ class ChatReader:
 
     __slots__ = ("_attempt_id", "_calls", "_hidden", "_opened", "_parts", "ended", "place")
 
-    def __init__(self, attempt: Attempt, *, status: int, headers: Headers) -> None:
-        config = attempt.call.generation.reasoning
+    def __init__(self, attempt: Attempt, profile: Profile, *, status: int, headers: Headers) -> None:
         self.place = Place(status, headers, bounded_word(headers.get("x-request-id", "")))
         self.ended = False
         self._attempt_id = attempt.upstream_id
-        self._hidden = config is not None and config.include is False
+        self._hidden = hides_reasoning(attempt.call, profile)
         self._opened = False
         self._parts = PartNumbers()
         self._calls = 0

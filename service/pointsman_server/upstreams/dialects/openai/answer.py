@@ -21,7 +21,7 @@ from pointsman_server.domain import (
 from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.upstreams.dialects.openai import chunk as wire
 from pointsman_server.upstreams.translation.decoding import Place
-from pointsman_server.upstreams.translation.documents import as_object
+from pointsman_server.upstreams.translation.documents import as_object, part_of
 from pointsman_server.upstreams.translation.faults import bounded_word, clean_text, whole_number
 from pointsman_server.upstreams.translation.logprobs import map_logprobs
 from pointsman_server.upstreams.translation.parts import PartNumbers, made_tool_id
@@ -333,11 +333,11 @@ def _map_usage(value: object) -> Usage | None:
         output_tokens=completion,
         total_tokens=whole_number(value.get("total_tokens")),
         # DeepSeek's name for it last.
-        cached_input_tokens=_part_of(
+        cached_input_tokens=part_of(
             prompt, inputs.get("cached_tokens"), value.get("prompt_cache_hit_tokens")
         ),
-        reasoning_tokens=_part_of(completion, outputs.get("reasoning_tokens"), value.get("reasoning_tokens")),
-        cache_write_tokens=_part_of(
+        reasoning_tokens=part_of(completion, outputs.get("reasoning_tokens"), value.get("reasoning_tokens")),
+        cache_write_tokens=part_of(
             prompt,
             inputs.get("cache_write_tokens"),
             inputs.get("created_cache_tokens"),
@@ -346,14 +346,6 @@ def _map_usage(value: object) -> Usage | None:
         ),
     )
     return None if usage == Usage() else usage
-
-
-def _part_of(whole: int | None, *values: object) -> int | None:
-    """The first count that is told; a part is never more than its whole."""
-    for value in values:
-        if (number := whole_number(value)) is not None:
-            return number if whole is None else min(number, whole)
-    return None
 
 
 def _map_citations(annotations: object) -> Iterator[Citation]:

@@ -17,7 +17,7 @@ from pointsman_server.upstreams.translation.documents import loose_json
 from pointsman_server.upstreams.translation.error_objects import answered_error, say, told_id
 from pointsman_server.upstreams.translation.faults import DETAILS, Said, answer_id, bounded_word
 from pointsman_server.upstreams.translation.profile import Profile
-from pointsman_server.upstreams.translation.support import origin
+from pointsman_server.upstreams.translation.support import hides_reasoning, origin
 
 
 class ChatReader:
@@ -30,17 +30,12 @@ class ChatReader:
 
     def __init__(self, attempt: Attempt, profile: Profile, *, status: int, headers: Headers) -> None:
         generation = attempt.call.generation
-        config = generation.reasoning
-        hidden = (
-            config is not None
-            and config.include is False
-            and "generation.reasoning.include" in profile.fields
-        )
         self.place = Place(status, headers, answer_id(headers, profile.answer_id_headers))
         self.ended = False
         self._codes = profile.error_codes
         self._answer = AnswerEvents(
-            attempt.upstream_id, self.place, reasoning=not hidden, origin=origin(profile, attempt.target.model),
+            attempt.upstream_id, self.place, reasoning=not hides_reasoning(attempt.call, profile),
+            origin=origin(profile, attempt.target.model),
             late_ratings=profile.late_ratings,
         )  # fmt: skip
         self._expected = generation.n or 1 if "generation.n" in profile.fields else 1

@@ -22,7 +22,7 @@ from pointsman_server.upstreams.translation.embedding import (
     vectors_in_order,
 )
 from pointsman_server.upstreams.translation.error_objects import answered_error, read_refusal, say
-from pointsman_server.upstreams.translation.faults import bounded_word, whole_number
+from pointsman_server.upstreams.translation.faults import answer_id, bounded_word, whole_number
 from pointsman_server.upstreams.translation.options import add_fields
 from pointsman_server.upstreams.translation.profile import EmbeddingProfile, Profile
 from pointsman_server.upstreams.translation.requests import encoded, post
@@ -71,7 +71,7 @@ class OpenAIEmbeddings:
             opened=Opened(
                 response_id=bounded_word(document.get("id")),
                 model=bounded_word(document.get("model")),
-                upstream_request_id=self._request_id(headers),
+                upstream_request_id=answer_id(headers, self._profile.answer_id_headers),
             ),
         )
 
@@ -84,10 +84,6 @@ class OpenAIEmbeddings:
         said = say(document)
         if said is None:
             return no_vectors()
-        place = decoding.Place(status, headers, self._request_id(headers))
+        place = decoding.Place(status, headers, answer_id(headers, self._profile.answer_id_headers))
         fault = place.fault(stream_status=said.status)
         return answered_error(said, fault, headers, self._profile.error_codes)
-
-    def _request_id(self, headers: Headers) -> str:
-        names = self._profile.answer_id_headers
-        return next((bounded_word(headers[name]) for name in names if name in headers), "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, assert_never
 
@@ -21,6 +20,7 @@ from pointsman_server.domain import (
 )
 from pointsman_server.upstreams.translation.addresses import verbatim_part
 from pointsman_server.upstreams.translation.chat_fields import map_call, role_of
+from pointsman_server.upstreams.translation.media import data_url
 from pointsman_server.upstreams.translation.media_urls import media_url_fault
 from pointsman_server.upstreams.translation.parts import fitted_tool_id, result_texts, tool_names
 from pointsman_server.upstreams.translation.profile import Profile
@@ -165,7 +165,7 @@ def _map_result(result: ToolResult, profile: Profile, names: Mapping[str, str]) 
 def _map_media(media: Media, path: str, profile: Profile) -> dict[str, object]:
     if media.url and (fault := media_url_fault(media.url)):
         raise invalid(f"{path}.url", fault)
-    url = media.url or _data_url(media)
+    url = media.url or data_url(media, path)
     match media.kind:
         case MediaKind.IMAGE:
             image: object = {"url": url}
@@ -199,7 +199,3 @@ def _map_bare_audio(url: str) -> dict[str, object]:
     head, _, data = url.partition(",")
     inline = url.startswith("data:") and head.endswith(";base64")
     return {"type": "input_audio", "input_audio": data if inline else url}
-
-
-def _data_url(media: Media) -> str:
-    return f"data:{media.media_type};base64,{base64.b64encode(media.data).decode()}"

@@ -20,7 +20,7 @@ from pointsman_server.domain import (
     ToolResult,
 )
 from pointsman_server.upstreams.translation.addresses import verbatim_part
-from pointsman_server.upstreams.translation.media import data_url
+from pointsman_server.upstreams.translation.media import data_url, is_inline
 from pointsman_server.upstreams.translation.media_urls import media_url_fault
 from pointsman_server.upstreams.translation.parts import result_texts
 from pointsman_server.upstreams.translation.profile import Profile
@@ -192,7 +192,7 @@ def _map_media(media: Media, path: str, profile: Profile) -> dict[str, object]:
     if media.url and (fault := media_url_fault(media.url, profile.media_schemes)):
         raise invalid(f"{path}.url", fault)
     detail = "auto" if media.detail is None else media.detail.value.lower()
-    inline = not media.url or media.url[:5].lower() == "data:"
+    inline = is_inline(media)
     url = media.url
     if inline and not url:
         url = data_url(media, path)

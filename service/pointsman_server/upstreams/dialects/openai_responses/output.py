@@ -16,7 +16,7 @@ from pointsman_server.upstreams.translation.faults import whole_number
 from pointsman_server.upstreams.translation.logprobs import map_logprobs
 from pointsman_server.upstreams.translation.parts import PartNumbers, made_tool_id
 from pointsman_server.upstreams.translation.profile import Profile
-from pointsman_server.upstreams.translation.support import origin
+from pointsman_server.upstreams.translation.support import hides_reasoning, origin
 
 _MOST = 2**31 - 1
 _BETWEEN = "\n\n"
@@ -31,13 +31,12 @@ class Output:
     )  # fmt: skip
 
     def __init__(self, attempt: Attempt, profile: Profile) -> None:
-        config = attempt.call.generation.reasoning
         self.called = False
         """Whether a function was called."""
         self._id = attempt.upstream_id
         self._dialect = profile.dialect
         self._origin = origin(profile, attempt.target.model)
-        self._hidden = config is not None and config.include is False
+        self._hidden = hides_reasoning(attempt.call, profile)
         self._parts = PartNumbers()
         self._calls: set[int] = set()
         self._told: set[object] = set()

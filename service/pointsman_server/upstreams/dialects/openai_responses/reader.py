@@ -20,7 +20,7 @@ from pointsman_server.transport.contract import Headers
 from pointsman_server.transport.sse import SseEvent
 from pointsman_server.upstreams.dialects.openai_responses.output import Output
 from pointsman_server.upstreams.translation.decoding import Place
-from pointsman_server.upstreams.translation.documents import as_object, as_text, loose_json
+from pointsman_server.upstreams.translation.documents import as_object, as_text, loose_json, part_of
 from pointsman_server.upstreams.translation.error_objects import answered_error, say, told_id
 from pointsman_server.upstreams.translation.faults import (
     Said,
@@ -185,14 +185,8 @@ def _map_usage(said: dict[str, Any]) -> Usage | None:
         input_tokens=prompt,
         output_tokens=answer,
         total_tokens=whole_number(said.get("total_tokens")),
-        cached_input_tokens=_part_of(prompt, inputs.get("cached_tokens")),
-        reasoning_tokens=_part_of(answer, outputs.get("reasoning_tokens")),
-        cache_write_tokens=_part_of(prompt, inputs.get("cache_write_tokens")),
+        cached_input_tokens=part_of(prompt, inputs.get("cached_tokens")),
+        reasoning_tokens=part_of(answer, outputs.get("reasoning_tokens")),
+        cache_write_tokens=part_of(prompt, inputs.get("cache_write_tokens")),
     )
     return None if usage == Usage() else usage
-
-
-def _part_of(whole: int | None, value: object) -> int | None:
-    """A count that is never more than that of its whole."""
-    number = whole_number(value)
-    return number if whole is None or number is None else min(number, whole)
