@@ -70,13 +70,6 @@ UNLIKE: Mapping[str, tuple[frozenset[str], str]] = {
 }
 """Recording, or folder of recordings -> parts of the request that its client sends in another way."""
 
-UNLIKE_FIELDS: Mapping[str, tuple[frozenset[str], str]] = {
-    "huggingface-chat": (
-        frozenset({"response_format"}),
-        "to an address that it is given the client writes a schema as TGI takes it, to the router as we do",
-    ),
-}
-"""Folder of recordings -> fields of a body that the client may write in another way."""
 EXTRA: Mapping[str, tuple[frozenset[str], str]] = {
     "anthropic": (
         frozenset({"temperature", "top_k", "top_p"}),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -138,15 +137,12 @@ def _headers(case: Case, raw: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _body(case: Case, raw: bytes, free: AbstractSet[str]) -> Any:
-    """In the form in which two that mean the same are equal, without the fields that are not compared."""
-    if not raw:
-        return None
-    same = case.vendor.same_body(comparable(json.loads(raw), case.vendor.same_fields))
-    return {name: value for name, value in same.items() if name not in free}
+def _body(case: Case, raw: bytes) -> Any:
+    """In the form in which two that mean the same are equal."""
+    return case.vendor.same_body(comparable(json.loads(raw), case.vendor.same_fields)) if raw else None
 
 
-def unlike(case: Case, spoken: Exchange, *, free: AbstractSet[str] = frozenset()) -> dict[str, str]:
+def unlike(case: Case, spoken: Exchange) -> dict[str, str]:
     """Part of the request -> how what the client sent is not what the adapter sends."""
     ours, sent = spoken.ours, spoken.sent
     if sent is None:
@@ -157,7 +153,7 @@ def unlike(case: Case, spoken: Exchange, *, free: AbstractSet[str] = frozenset()
         "method": (sent.method, ours.method),
         "path": (unquote(there.path), unquote(place.path)),
         "query": (parse_qs(there.query), parse_qs(place.query)),
-        "body": (_body(case, sent.body, free), _body(case, ours.body, free)),
+        "body": (_body(case, sent.body), _body(case, ours.body)),
         **{name: (theirs.get(name), mine[name]) for name in mine},
     }
     return {name: f"{found!r}, not {wanted!r}" for name, (found, wanted) in pairs.items() if found != wanted}

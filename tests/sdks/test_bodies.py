@@ -13,7 +13,7 @@ from pointsman_server.errors import ServiceError
 from tests.conformance.vendors import CASES, VENDORS, Case, Vendor
 from tests.fakes.provider import Provider
 from tests.fakes.replies import json_reply
-from tests.sdks.differences import OVER_TLS, PASSED_ON, SPEECHLESS, UNLIKE, UNLIKE_FIELDS, WHOLE
+from tests.sdks.differences import OVER_TLS, PASSED_ON, SPEECHLESS, UNLIKE, WHOLE
 from tests.sdks.speech import exchange, job, own_request, unlike
 
 MIXTURES = 300
@@ -84,7 +84,6 @@ def _plain(case: Case) -> bool:
 async def test_the_client_takes_whatever_the_adapter_makes(vendor: Vendor, ask, authority) -> None:
     """Its models take every body, and it sends what we send; what the adapter refuses itself is not asked."""
     allowed, _ = UNLIKE.get(vendor.folder, (frozenset(), ""))
-    fields, _ = UNLIKE_FIELDS.get(vendor.folder, (frozenset(), ""))
     sent, wrong = 0, {}
     async with Provider(REFUSAL) as provider:
         for case in bodies(vendor):
@@ -93,7 +92,7 @@ async def test_the_client_takes_whatever_the_adapter_makes(vendor: Vendor, ask, 
             except ServiceError:
                 continue
             sent += 1
-            found = unlike(case, spoken, free=fields)
+            found = unlike(case, spoken)
             if set(found) - allowed:
                 wrong[str(case)] = found
     assert not wrong, f"{len(wrong)} of {sent}: {next(iter(wrong.items()))}"

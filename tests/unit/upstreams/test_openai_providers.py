@@ -7,11 +7,13 @@ import re
 
 import pytest
 
+from pointsman_server.config import schema
 from pointsman_server.domain import (
     Citation,
     Finished,
     FinishReason,
     Generation,
+    JsonSchema,
     Media,
     MediaDetail,
     MediaKind,
@@ -33,6 +35,7 @@ from pointsman_server.domain import (
 from pointsman_server.errors import Reason
 from pointsman_server.upstreams.dialects.openai import profiles
 from pointsman_server.upstreams.dialects.openai.adapter import OpenAIAdapter
+from pointsman_server.upstreams.registry import PROVIDERS
 from pointsman_server.upstreams.translation.support import unsupported
 from tests.conformance.result import decode
 from tests.unit.upstreams.calls import adapter, asked, attempt, body, said, settings
@@ -560,6 +563,23 @@ def test_huggingface_refusals(status, document, reason, wait_s):
     """Of the router and of TGI."""
     found = refusal(HUGGINGFACE, status, document)
     assert (found.reason, found.retry_after_s) == (reason, wait_s)
+
+
+@pytest.mark.parametrize(
+    ("url", "wanted"),
+    [
+        ("", {"type": "json_schema", "json_schema": {"name": "city", "schema": {"type": "object"}}}),
+        ("https://router.huggingface.co/v1",
+         {"type": "json_schema", "json_schema": {"name": "city", "schema": {"type": "object"}}}),
+        ("http://tgi.internal.example:8080/v1", {"type": "json_object", "value": {"type": "object"}}),
+    ],
+)  # fmt: skip
+def test_huggingface_takes_a_schema_as_its_address_does(url, wanted):
+    """The router as OpenAI does, TGI's own route as the value of a JSON object."""
+    backend = schema.Backend(provider="huggingface", url=url)
+    profile = PROVIDERS["huggingface"].profile_of(backend)
+    call = asked(said("Oulu?"), output_format=JsonSchema("city", '{"type": "object"}'))
+    assert body(profile, call)["response_format"] == wanted
 
 
 def test_huggingface_breaks_off_in_words():

@@ -159,7 +159,7 @@ def role_of(role: Role, *, developer: str = "system") -> str:
             assert_never(role)
 
 
-def map_format(call: Call, body: dict[str, Any], fields: Mapping[str, str]) -> None:
+def map_format(call: Call, body: dict[str, Any], fields: Mapping[str, str], profile: Profile) -> None:
     """The form of the output. Raises ServiceError INVALID_REQUEST for a schema that is no object."""
     wire = fields.get(format_path(call))
     if wire is None:
@@ -170,7 +170,12 @@ def map_format(call: Call, body: dict[str, Any], fields: Mapping[str, str]) -> N
         case JsonObject():
             value: object = {"type": "json_object"}
         case JsonSchema() as wanted:
-            value = {"type": "json_schema", "json_schema": _map_schema(wanted)}
+            schema = _map_schema(wanted)
+            value = (
+                {"type": "json_object", "value": schema["schema"]}
+                if profile.schema_as_value
+                else {"type": "json_schema", "json_schema": schema}
+            )
         case Regex(text) | Grammar(text):
             value = text
         case Choice(values):

@@ -139,6 +139,8 @@ class Profile:
     """Takes citations in the history; without it they are dropped."""
     tool_result_media: bool = False
     """Takes more than text from a tool."""
+    schema_as_value: bool = False
+    """Takes the schema of the output as the `value` of `json_object`, as TGI does, not as `json_schema`."""
     cache_breakpoints: bool = False
     """Is told where a prefix ends that is worth keeping."""
     returns_reasoning: bool = True

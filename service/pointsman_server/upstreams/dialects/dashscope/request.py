@@ -64,7 +64,7 @@ def encode_body(attempt: Attempt, profile: Profile, *, stream: bool, multimodal:
     if call.tools and "tools" in fields:
         map_tools(call, parameters, fields, profile)
     if call.output_format is not None:
-        map_format(call, parameters, fields)
+        map_format(call, parameters, fields, profile)
     if call.provider_options:
         add_fields(parameters, with_flat_options(call, profile), profile, fields, _OWN)
     if stream:

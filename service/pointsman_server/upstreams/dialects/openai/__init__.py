@@ -21,4 +21,4 @@ AZURE_OPENAI = Provider(
 MISTRAL = Provider(profiles.MISTRAL, OpenAIAdapter, OpenAIEmbeddings)
 DASHSCOPE_COMPATIBLE = Provider(profiles.DASHSCOPE_COMPATIBLE, OpenAIAdapter, OpenAIEmbeddings)
 QIANFAN = Provider(profiles.QIANFAN, OpenAIAdapter, OpenAIEmbeddings)
-HUGGINGFACE = Provider(profiles.HUGGINGFACE, OpenAIAdapter)
+HUGGINGFACE = Provider(profiles.HUGGINGFACE, OpenAIAdapter, configure=profiles.huggingface_configured)

@@ -8,7 +8,10 @@ servers or, worse, silence.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from urllib.parse import urlsplit
 
+from pointsman_server.config import schema
 from pointsman_server.domain import ReasoningEffort, ReasoningMode
 from pointsman_server.errors import Reason
 from pointsman_server.upstreams.translation import alibaba, baidu
@@ -343,3 +346,11 @@ HUGGINGFACE = Profile(
     max_stop_sequences=4,
 )
 """The router of Hugging Face, and the chat route of TGI."""
+
+
+def huggingface_configured(profile: Profile, backend: schema.Backend) -> Profile:
+    """At another address than the router's there is TGI, which its own client tells a schema in another form."""
+    router = urlsplit(profile.default_url).hostname
+    if not backend.url or urlsplit(backend.url).hostname == router:
+        return profile
+    return replace(profile, schema_as_value=True)

@@ -48,7 +48,7 @@ def encode_body(attempt: Attempt, profile: Profile, *, stream: bool) -> bytes:
     if call.tools and "tools" in fields:
         map_tools(call, body, fields, profile)
     if call.output_format is not None:
-        map_format(call, body, fields)
+        map_format(call, body, fields, profile)
     _map_rest(call, body, fields)
     if call.provider_options:
         add_fields(body, call, profile, fields, _OWN)
