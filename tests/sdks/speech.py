@@ -73,7 +73,7 @@ def job(case: Case, ours: HTTPRequest, url: str) -> dict[str, Any]:
         "headers": dict(ours.headers),
         "more_headers": dict(options.headers) if options else {},
         "body": json.loads(ours.body) if ours.body else {},
-        "stream": case.attempt.stream,
+        "verb": "stream" if case.attempt.stream else "call",
         "extra": sorted(EXTRA.get(case.vendor.folder, (frozenset(), ""))[0]),
         "secrets": dict(case.vendor.secrets),
     }

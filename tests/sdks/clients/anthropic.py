@@ -61,6 +61,12 @@ def stream(job: dict[str, Any], heard: Heard) -> None:
                 pass
 
 
+def count(job: dict[str, Any], heard: Heard) -> None:
+    """Tokens of a question."""
+    client = _client(base(job, f"{ROUTE}/count_tokens"), bearer(job), "", job["headers"]["anthropic-version"])
+    heard.used(input_tokens=client.messages.count_tokens(**job["body"]).input_tokens)
+
+
 def _delta(event: Any, heard: Heard) -> None:
     match event.delta.type:
         case "text_delta":

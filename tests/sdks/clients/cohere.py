@@ -79,6 +79,13 @@ def stream(job: dict[str, Any], heard: Heard) -> None:
                 pass
 
 
+def embed(job: dict[str, Any], heard: Heard) -> None:
+    """Vectors of texts or images."""
+    answer = _client(job["url"], bearer(job)).embed(**job["body"])
+    heard.set(vectors=answer.embeddings.float_)
+    heard.used(input_tokens=int(answer.meta.billed_units.input_tokens))
+
+
 def _used(usage: Any, heard: Heard) -> None:
     if usage is None or usage.tokens is None:
         return

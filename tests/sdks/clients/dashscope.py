@@ -30,7 +30,7 @@ def _ask(job: dict[str, Any]) -> Any:
     return kind.call(
         model=body["model"],
         api_key=bearer(job),
-        stream=job["stream"],
+        stream=job["verb"] == "stream",
         headers=job["more_headers"],
         request_timeout=20,
         **body["input"],
@@ -47,6 +47,19 @@ def stream(job: dict[str, Any], heard: Heard) -> None:
     """A stream: each chunk is a response."""
     for chunk in _ask(job):
         _response(chunk, heard)
+
+
+def embed(job: dict[str, Any], heard: Heard) -> None:
+    """Vectors of texts."""
+    place, body = job["path"].index("/services/"), job["body"]
+    dashscope.base_http_api_url = job["url"] + job["path"][:place]
+    answer = dashscope.TextEmbedding.call(
+        model=body["model"], input=body["input"]["texts"], api_key=bearer(job), **body["parameters"]
+    )
+    if answer.status_code != HTTPStatus.OK:
+        raise Refused(answer)
+    heard.set(vectors=[one["embedding"] for one in answer.output["embeddings"]])
+    heard.used(total_tokens=answer.usage["total_tokens"])
 
 
 def _response(response: Any, heard: Heard) -> None:

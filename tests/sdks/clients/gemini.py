@@ -46,6 +46,26 @@ def stream(job: dict[str, Any], heard: Heard) -> None:
         _response(chunk, heard)
 
 
+def embed(job: dict[str, Any], heard: Heard) -> None:
+    """Vectors: a request in itself for each input, all with the same configuration."""
+    asked = job["body"]["requests"]
+    config = {name: value for name, value in asked[0].items() if name not in ("model", "content")}
+    answer = _models(job).embed_content(
+        model=job["path"].partition("/models/")[2].partition(":")[0],
+        contents=[types.Content.model_validate(one["content"]) for one in asked],
+        config=types.EmbedContentConfig.model_validate(config),
+    )
+    heard.set(vectors=[one.values for one in answer.embeddings])
+
+
+def count(job: dict[str, Any], heard: Heard) -> None:
+    """Tokens of the contents; the client counts neither a system instruction nor tools here."""
+    asked = job["body"]["generateContentRequest"]
+    contents = [types.Content.model_validate(content) for content in asked["contents"]]
+    model = job["path"].partition("/models/")[2].partition(":")[0]
+    heard.used(input_tokens=_models(job).count_tokens(model=model, contents=contents).total_tokens)
+
+
 def _response(response: Any, heard: Heard) -> None:
     heard.set(id=response.response_id)
     if feedback := response.prompt_feedback:

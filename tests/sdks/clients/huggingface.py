@@ -37,7 +37,7 @@ def _open(job: dict[str, Any]) -> Any:
     body = job["body"]
     if not job["path"].endswith(CHAT):
         client = _client(job["url"] + job["path"], bearer(job), chat=False)
-        return client.text_generation(body["inputs"], stream=job["stream"], **body["parameters"])
+        return client.text_generation(body["inputs"], stream=job["verb"] == "stream", **body["parameters"])
     ask = _client(base(job, CHAT), bearer(job), chat=True).chat_completion
     known, more = split(body, inspect.signature(ask).parameters)
     return ask(**known, extra_body=more or None)

@@ -36,6 +36,15 @@ def stream(job: dict[str, Any], heard: Heard) -> None:
         _answer(event.data, "delta", heard)
 
 
+def embed(job: dict[str, Any], heard: Heard) -> None:
+    """Vectors of texts."""
+    body = dict(job["body"])
+    client = _client(base(job, "/v1/embeddings"), bearer(job))
+    answer = client.embeddings.create(inputs=body.pop("input"), **body)
+    heard.set(vectors=[one.embedding for one in answer.data])
+    heard.used(input_tokens=answer.usage.prompt_tokens, total_tokens=answer.usage.total_tokens)
+
+
 def _answer(answer: Any, where: str, heard: Heard) -> None:
     heard.set(id=answer.id)
     if usage := answer.usage:

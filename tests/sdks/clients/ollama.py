@@ -26,6 +26,13 @@ def stream(job: dict[str, Any], heard: Heard) -> None:
         _answer(line, heard)
 
 
+def embed(job: dict[str, Any], heard: Heard) -> None:
+    """Vectors of texts."""
+    answer = _client(job["url"]).embed(**job["body"])
+    heard.set(vectors=[list(vector) for vector in answer.embeddings])
+    heard.used(input_tokens=answer.prompt_eval_count)
+
+
 def _answer(answer: Any, heard: Heard) -> None:
     heard.set(finish_reason_raw=answer.done_reason)
     heard.add(text=answer.message.content, reasoning=answer.message.thinking)

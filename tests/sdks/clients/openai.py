@@ -78,6 +78,14 @@ def stream(job: dict[str, Any], heard: Heard) -> None:
             _choice(choice, choice.delta, heard)
 
 
+def embed(job: dict[str, Any], heard: Heard) -> None:
+    """Vectors: base64 on the wire, which the client asks for and reads itself."""
+    body = {name: value for name, value in job["body"].items() if name != "encoding_format"}
+    answer = _client("openai", base(job, "/embeddings"), bearer(job), "").embeddings.create(**body)
+    heard.set(vectors=[list(one.embedding) for one in answer.data])
+    heard.used(input_tokens=answer.usage.prompt_tokens, total_tokens=answer.usage.total_tokens)
+
+
 def _choice(choice: Any, said: Any, heard: Heard) -> None:
     if choice.index:
         return
