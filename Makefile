@@ -96,6 +96,11 @@ test-client-floor: .venv-client-floor/.stamp ## Check that the stubs work with t
 test-e2e: .venv/.stamp-e2e .venv-client-floor/.stamp .venv-proto/.stamp .venv-triton/.stamp .venv-mlserver/.stamp .venv-sdks/.stamp ## Run the tests that start whole processes, real engines and the providers' own clients
 	$(BIN)/python -m pytest -m e2e $(ARGS)
 
+.PHONY: test-vllm
+test-vllm: .venv/.stamp-e2e ## Run the tests against a real vLLM on the CPU, which is installed at first (3 GB to fetch)
+	$(BIN)/python -m tools.vllm_venv
+	$(BIN)/python -m pytest -m e2e tests/e2e/test_vllm.py $(ARGS)
+
 .PHONY: test-kube
 test-kube: .venv/.stamp-dev ## Run the tests against a Kubernetes control plane, which is built at first (five minutes)
 	$(BIN)/python -m tests.kube $(ARGS)

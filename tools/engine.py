@@ -1,4 +1,4 @@
-"""A small real model on this machine: llama.cpp with Gemma 3 270M, on loopback, until SIGTERM.
+"""A small real model on this machine: llama.cpp with Gemma 3 270M or a given file, on loopback, until SIGTERM.
 
 `python -m tools.engine --port 8080` speaks the OpenAI dialect. The packages of the dependency group `engine` bring
 both the server and the weights; nothing else is fetched.
@@ -65,8 +65,8 @@ def check_port(host: str, port: int) -> None:
             raise EngineMissing(f"port {port} of {host} cannot be used: {error.strerror}") from error
 
 
-def start(port: int, *, name: str, slots: int, threads: int) -> object:
-    """A llama.cpp server that answers; it lives as long as what is returned."""
+def start(port: int, *, name: str, slots: int, threads: int, file: Path | None = None) -> object:
+    """A llama.cpp server that answers; it lives as long as what is returned. `file` is another model's, a GGUF."""
     try:
         import xllamacpp
     except (ImportError, OSError) as error:
@@ -74,7 +74,7 @@ def start(port: int, *, name: str, slots: int, threads: int) -> object:
     host = "127.0.0.1"
     check_port(host, port)
     params = xllamacpp.CommonParams()
-    params.model.path = str(weights())
+    params.model.path = str(file or weights())
     params.model_alias = {name}
     params.hostnames = [host]
     params.port = port
@@ -82,7 +82,8 @@ def start(port: int, *, name: str, slots: int, threads: int) -> object:
     params.n_ctx = slots * CONTEXT_TOKENS
     params.cpuparams.n_threads = threads
     params.use_jinja = True
-    params.chat_template = CHAT_TEMPLATE
+    if file is None:
+        params.chat_template = CHAT_TEMPLATE
     params.endpoint_metrics = True
     params.endpoint_slots = True
     params.verbosity = 1
@@ -105,12 +106,19 @@ def main() -> int:
     parser.add_argument("--name", default="gemma", help="what it calls its model")
     parser.add_argument("--slots", type=int, default=4, help="answers at once")
     parser.add_argument("--threads", type=int, default=spare_threads())
+    parser.add_argument("--file", type=Path, help="a GGUF in place of Gemma, with a chat template of its own")
     arguments = parser.parse_args()
     ends = {signal.SIGTERM, signal.SIGINT}
     # Before any thread starts, so that none of them takes the signal.
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     try:
-        _server = start(arguments.port, name=arguments.name, slots=arguments.slots, threads=arguments.threads)
+        _server = start(
+            arguments.port,
+            name=arguments.name,
+            slots=arguments.slots,
+            threads=arguments.threads,
+            file=arguments.file,
+        )
     except (EngineMissing, RuntimeError) as error:
         print(f"engine: {error}", file=sys.stderr)
         return 1

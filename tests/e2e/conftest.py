@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e import oracle
 from tests.e2e.parts import Engine, Service, two_engines
 from tools.engine import EngineMissing, weights
 from tools.go_tools import ToolMissing, find
@@ -50,6 +51,15 @@ async def engines(started_engines: tuple[Engine, Engine]) -> tuple[Engine, Engin
     for engine in started_engines:
         await engine.becomes_idle(within_s=60)
     return started_engines
+
+
+@pytest.fixture(scope="session")
+def tiny_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny model's files."""
+    pytest.importorskip("gguf", reason="gguf is not installed: `make .venv/.stamp-e2e` installs it")
+    folder = tmp_path_factory.mktemp("tiny")
+    oracle.write_files(folder)
+    return folder
 
 
 @pytest.fixture

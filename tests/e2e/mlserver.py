@@ -14,8 +14,11 @@ PROGRAM = ROOT / ".venv-mlserver" / "bin" / "mlserver"
 class MLServer(Process):
     """One server; `notes` is where its models write how each telling ended."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(
+        self, name: str, folder: Path, *, models: Path = MODELS, weights: Path = Path("none")
+    ) -> None:
         super().__init__(name, folder / f"{name}.log")
+        self._models, self._weights = models, weights
         self.notes = Notes(folder / f"{name}-notes")
         self.http, self.grpc, self._metrics = free_port(), free_port(), free_port()
         self._folder = folder
@@ -39,7 +42,8 @@ class MLServer(Process):
             "NOTES": str(self.notes.folder),
         }
         environment = {f"MLSERVER_{name}": value for name, value in settings.items()}
-        self.start([str(PROGRAM), "start", str(MODELS)], environment=environment)
+        environment["TINY_WEIGHTS"] = str(self._weights)
+        self.start([str(PROGRAM), "start", str(self._models)], environment=environment)
 
     def backend(self, provider: str, **open_inference: Any) -> dict[str, Any]:
         """Its entry under `backends`."""

@@ -58,6 +58,12 @@ def get(url: str, *, timeout_s: float = 10) -> str:
         return answer.read().decode()
 
 
+def run(command: Sequence[str | Path]) -> None:
+    """Runs a program to its end. Raises AssertionError with what it said when it fails."""
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr[-4000:]
+
+
 async def until(what: str, condition: Callable[[], Awaitable[Any]], within_s: float = PATIENCE_S) -> Any:
     """What the condition gives, once that is true. Raises AssertionError when it never comes to be."""
     try:
@@ -130,11 +136,12 @@ class Process:
 
 
 class Engine(Process):
-    """llama.cpp with Gemma 3 270M."""
+    """llama.cpp with Gemma 3 270M, or with the model in a file."""
 
-    def __init__(self, name: str, folder: Path, *, slots: int = 8) -> None:
+    def __init__(self, name: str, folder: Path, *, slots: int = 8, file: Path | None = None) -> None:
         super().__init__(name, folder / f"{name}.log")
         self.slots = slots
+        self.file = file
         self.port = free_port()
         self.url = f"http://{HOST}:{self.port}"
 
@@ -143,7 +150,8 @@ class Engine(Process):
         if not self.alive:
             sized = ["--slots", str(self.slots), "--threads", "1"]
             where = ["--port", str(self.port), "--name", self.name]
-            self.start([sys.executable, "-m", "tools.engine", *where, *sized])
+            what = ["--file", str(self.file)] if self.file else []
+            self.start([sys.executable, "-m", "tools.engine", *where, *sized, *what])
         await self.answers(f"{self.url}/health")
 
     async def busy_slots(self) -> int:

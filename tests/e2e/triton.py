@@ -18,8 +18,11 @@ HOME = PACKAGES / "pytriton" / "tritonserver"
 class Triton(Process):
     """One server; `notes` is where its models write how each telling ended."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(
+        self, name: str, folder: Path, *, models: Path = MODELS, weights: Path = Path("none")
+    ) -> None:
         super().__init__(name, folder / f"{name}.log")
+        self._models, self._weights = models, weights
         self.notes = Notes(folder / f"{name}-notes")
         self.http, self.grpc, self._metrics = free_port(), free_port(), free_port()
         self._backends = folder / f"{name}-backends"
@@ -30,7 +33,7 @@ class Triton(Process):
         places = {"http": self.http, "grpc": self.grpc, "metrics": self._metrics}
         options = [f"--{kind}-address={HOST}" for kind in places]
         options += [f"--{kind}-port={port}" for kind, port in places.items()]
-        options += [f"--model-repository={MODELS}", f"--backend-directory={self._backends}"]
+        options += [f"--model-repository={self._models}", f"--backend-directory={self._backends}"]
         options += ["--allow-gpu-metrics=false", "--disable-auto-complete-config", "--exit-timeout-secs=20"]
         self.start([str(HOME / "bin" / "tritonserver"), *options], environment=self._environment())
         await self.answers(f"http://{HOST}:{self.http}/v2/health/ready")
@@ -53,6 +56,7 @@ class Triton(Process):
         return {
             "LD_LIBRARY_PATH": ":".join(libraries),
             "TRITON_NOTES": str(self.notes.folder),
+            "TINY_WEIGHTS": str(self._weights),
         }
 
     def drain(self) -> None:
