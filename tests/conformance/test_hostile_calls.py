@@ -43,6 +43,7 @@ HEADERS = (
 """Credentials, host, path, framing: none of these is a caller's to set."""
 FREE = {"openai_responses": {"store"}}
 """Fields that are written unless the caller does."""
+MODELS = ("../../admin", "a/../../b", "m?x=1", "m#f", "m\r\nx: y", "m%2f..", "a b", "//evil.example/x")
 VALUES = ("a\r\nx-injected: 1", "a\nb", "a\x00b", "a\x7f", "\u00e9", "", "x" * 300)
 
 
@@ -151,9 +152,7 @@ def test_what_the_adapter_writes_is_not_replaced(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OVER_HTTP)
-@pytest.mark.parametrize(
-    "model", ["../../admin", "a/../../b", "m?x=1", "m#f", "m\r\nx: y", "m%2f..", "a b", "//evil.example/x"]
-)
+@pytest.mark.parametrize("model", MODELS)
 def test_a_model_never_leaves_its_place_in_the_path(name: str, model: str) -> None:
     """Where the model's name goes into the URL it is encoded; host and the path's beginning stay."""
     attempt = asked(name)

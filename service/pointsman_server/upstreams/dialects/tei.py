@@ -10,7 +10,6 @@ from array import array
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote
 
 from pointsman_server.context import Attempt
 from pointsman_server.domain import EmbedCall, Embeddings, Opened, Usage
@@ -38,7 +37,7 @@ from pointsman_server.upstreams.translation.faults import (
 )
 from pointsman_server.upstreams.translation.options import add_fields
 from pointsman_server.upstreams.translation.profile import EmbeddingProfile, Profile
-from pointsman_server.upstreams.translation.requests import encoded, post
+from pointsman_server.upstreams.translation.requests import encoded, in_path, post
 
 _DIRECTIONS: Mapping[str, str] = {"end": "Right", "start": "Left", "right": "Right", "left": "Left"}
 _EMBEDDINGS = EmbeddingProfile(
@@ -106,7 +105,7 @@ class TeiEmbeddings:
     def _url(self, model: str) -> str:
         if not self._profile.model_in_path:
             return f"{self._base_url}/embed"
-        return f"{self._base_url}/models/{quote(model, safe='/')}/pipeline/feature-extraction"
+        return f"{self._base_url}/models/{in_path(model)}/pipeline/feature-extraction"
 
     def answer(
         self, attempt: Attempt[EmbedCall], status: int, headers: Headers, body: bytes

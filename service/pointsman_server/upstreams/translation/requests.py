@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
+from urllib.parse import quote
 
 import msgspec
 
@@ -25,6 +26,16 @@ def encoded(body: object, path: str = "conversation") -> bytes:
         return _ENCODE(body)
     except (msgspec.MsgspecError, UnicodeError, OverflowError):
         raise invalid(path, "holds text that is not Unicode") from None
+
+
+def in_path(model: str) -> str:
+    """A model's name as steps of a path, divided by its slashes.
+
+    Raises ServiceError INVALID_REQUEST for one that would lead out of its place.
+    """
+    if any(step in ("", ".", "..") for step in model.split("/")):
+        raise invalid("model", "is no name that can stand in a path")
+    return quote(model, safe="/")
 
 
 def post(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
-from pointsman_server.upstreams.translation.verbatim import invalid
+from pointsman_server.upstreams.translation.requests import in_path
 
 
 def full_name(model: str) -> str:
@@ -14,6 +12,4 @@ def full_name(model: str) -> str:
 
 def resource(model: str) -> str:
     """The full name in a path. Raises ServiceError INVALID_REQUEST for one that would lead out of its place."""
-    if any(step in ("", ".", "..") for step in model.split("/")):
-        raise invalid("model", "is no name that can stand in a path")
-    return quote(full_name(model), safe="/")
+    return in_path(full_name(model))
