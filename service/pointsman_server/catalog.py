@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pointsman_server.clock import Clock
+from pointsman_server.config import schema
 from pointsman_server.context import Principal
 from pointsman_server.discovery.endpoints import Condition, takers
 from pointsman_server.domain import Operation
@@ -40,12 +41,12 @@ class RuntimeCatalog:
         self,
         runtime: Callable[[], Runtime],
         clock: Clock,
-        capabilities: Callable[[str, Collection[Operation]], Mapping[str, frozenset[str]]],
+        capabilities: Callable[[schema.Backend, Collection[Operation]], Mapping[str, frozenset[str]]],
     ) -> None:
         self._runtime = runtime
         self._clock = clock
         self._capabilities = capabilities
-        """Provider, and what the model may be asked for -> `capabilities`, `input_modalities` and
+        """Backend, and what the model may be asked for -> `capabilities`, `input_modalities` and
         `output_modalities`, in the contract's words."""
 
     def models(self, principal: Principal) -> Sequence[ModelInfo]:
@@ -94,7 +95,8 @@ class RuntimeCatalog:
     def _info(self, runtime: Runtime, name: str) -> ModelInfo:
         model, view = runtime.config.models[name], _view(runtime, name)
         state, healthy = self._state(view)
-        offers = [self._capabilities(target.target.provider, view.operations) for target in view.targets]
+        backends = [runtime.config.backends[target.target.backend] for target in view.targets]
+        offers = [self._capabilities(backend, view.operations) for backend in backends]
         return ModelInfo(
             name=name,
             display_name=model.display_name or name,

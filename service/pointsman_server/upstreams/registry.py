@@ -186,12 +186,12 @@ def model_findings(model: schema.Model, backends: Mapping[str, schema.Backend]) 
         yield "operations", "the targets' providers make embeddings only; say so: [embed]"
 
 
-def offers(provider: str, operations: Collection[Operation]) -> Mapping[str, frozenset[str]]:
-    """What a provider can do with a model that may be asked for these operations, in the contract's words.
+def offers(backend: schema.Backend, operations: Collection[Operation]) -> Mapping[str, frozenset[str]]:
+    """What a backend can do with a model that may be asked for these operations, in the contract's words.
 
     Under `capabilities`, `input_modalities` and `output_modalities`.
     """
-    profile = PROVIDERS[provider].profile
+    profile = profile_of(backend)
     found, taken, given = set[str](), set[str](), set[str]()
     if Operation.GENERATE in operations and profile.generates:
         kinds = _media(profile)

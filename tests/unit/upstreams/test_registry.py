@@ -162,10 +162,14 @@ def test_the_simulator():
         build(provider="simulator", simulator=schema.Simulator(script=("explode",)))
 
 
+def at(provider, **keys):
+    return schema.Backend(provider=provider, **keys)
+
+
 def test_offers():
     """In the contract's words."""
     generate = {Operation.GENERATE}
-    openai, llamacpp = offers("openai", generate), offers("llamacpp", generate)
+    openai, llamacpp = (offers(at(name), generate) for name in ("openai", "llamacpp"))
     assert {"GENERATE", "STREAMING", "TOOLS", "JSON_SCHEMA", "IMAGE_INPUT", "FILE_INPUT"} <= openai[
         "capabilities"
     ]
@@ -179,15 +183,24 @@ def test_offers():
 def test_offers_follow_what_a_model_may_be_asked_for():
     """An embedding model generates nothing, whatever its provider can; and one that only embeds says so."""
     embed = {Operation.EMBED}
-    openai = offers("openai", embed)
+    openai = offers(at("openai"), embed)
     assert openai["capabilities"] == {"EMBEDDING", "TOKEN_INPUT"}
     assert (openai["input_modalities"], openai["output_modalities"]) == ({"TEXT"}, {"EMBEDDING"})
-    assert {"EMBEDDING", "IMAGE_INPUT", "COUNT_TOKENS"} <= offers("simulator", embed)["capabilities"]
-    both = offers("openai", {Operation.GENERATE, Operation.EMBED})
+    assert {"EMBEDDING", "IMAGE_INPUT", "COUNT_TOKENS"} <= offers(at("simulator"), embed)["capabilities"]
+    both = offers(at("openai"), {Operation.GENERATE, Operation.EMBED})
     assert {"GENERATE", "EMBEDDING"} <= both["capabilities"]
     assert both["output_modalities"] == {"TEXT", "EMBEDDING"}
-    assert offers("tei", {Operation.GENERATE})["capabilities"] == frozenset()
-    assert offers("tgi", embed)["capabilities"] == frozenset()
+    assert offers(at("tei"), {Operation.GENERATE})["capabilities"] == frozenset()
+    assert offers(at("tgi"), embed)["capabilities"] == frozenset()
+
+
+def test_offers_follow_the_backends_configuration():
+    """What it takes out is not offered; what it says of the models there is."""
+    embed, generate = {Operation.EMBED}, {Operation.GENERATE}
+    assert "IMAGE" not in offers(at("dashscope"), embed)["input_modalities"]
+    multimodal = at("dashscope", dashscope={"interface": "multimodal"})
+    assert "IMAGE_INPUT" in offers(multimodal, embed)["capabilities"]
+    assert "SEED" not in offers(at("openai", drop_params=("generation.seed",)), generate)["capabilities"]
 
 
 def test_models_that_their_providers_cannot_serve():
