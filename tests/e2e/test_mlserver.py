@@ -8,7 +8,6 @@ import pytest
 
 from pointsman import (
     AsyncClient,
-    DeadlineExceeded,
     FinishReason,
     ModelNotFound,
     PointsmanError,
@@ -19,12 +18,12 @@ from pointsman import (
     v1,
 )
 from tests.e2e.mlserver import STAMP, MLServer
+from tests.e2e.open_inference import WORDS, check_leaving, check_streaming
 
 pytestmark = pytest.mark.skipif(
     not STAMP.exists(), reason="MLServer is not there: `make .venv-mlserver/.stamp` installs it"
 )
 BOTH = pytest.mark.parametrize("provider", ["kserve", "kserve_grpc"])
-WORDS = "w0 w1 w2 w3 w4 w5 "
 # The forms of an error: over HTTP a model's own status holds; over gRPC, MLServer has a code for a few.
 FAILURES = {
     "": ("UPSTREAM_ERROR", "UPSTREAM_ERROR"),
@@ -80,37 +79,14 @@ def story_config(server: MLServer, provider: str) -> dict[str, object]:
 async def test_a_model_streams_word_by_word(mlserver, start_service, provider):
     """The first is with the caller before the model has said the last; unary it is the same text."""
     service = await start_service(story_config(mlserver, provider))
-    async with AsyncClient(service.target) as client:
-        async with client.stream(prompt="long", model="story", max_output_tokens=100) as stream:
-            pieces = []
-            async for text in stream.text_stream:
-                if not pieces:
-                    assert not mlserver.notes.of("long")
-                pieces.append(text)
-        assert len(pieces) > 20
-        assert "".join(pieces) == "".join(f"w{i} " for i in range(100))
-        assert mlserver.notes.of("long") == "told"
-        whole = await client.generate(prompt="short", model="story", max_output_tokens=6)
-    assert whole.text == WORDS
-    assert await mlserver.notes.ended("short") == "told"
+    await check_streaming(service.target, mlserver.notes)
 
 
 @BOTH
 async def test_leaving_reaches_the_models_coroutine(mlserver, start_service, provider):
     """A caller that goes, in a stream and in a unary call, and a deadline that passes."""
     service = await start_service(story_config(mlserver, provider))
-    async with AsyncClient(service.target) as client:
-        async with client.stream(prompt="left", model="story", max_output_tokens=3000) as stream:
-            async for _ in stream.text_stream:
-                break
-        assert await mlserver.notes.ended("left") == "cancelled"
-        with pytest.raises(DeadlineExceeded):
-            await client.generate(prompt="late", model="story", max_output_tokens=3000, timeout_s=1)
-        assert await mlserver.notes.ended("late") == "cancelled"
-        asking = asyncio.create_task(client.generate(prompt="gone", model="story", max_output_tokens=3000))
-        await mlserver.notes.begun("gone")
-        asking.cancel()
-        assert await mlserver.notes.ended("gone") == "cancelled"
+    await check_leaving(service.target, mlserver.notes)
 
 
 @BOTH

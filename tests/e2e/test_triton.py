@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pointsman import AsyncClient, DeadlineExceeded, StreamInterrupted, UpstreamError, v1
+from pointsman import AsyncClient, StreamInterrupted, UpstreamError, v1
+from tests.e2e.open_inference import WORDS, check_leaving, check_streaming
 from tests.e2e.parts import until
 from tests.e2e.triton import STAMP, Triton
 
@@ -14,13 +15,12 @@ pytestmark = pytest.mark.skipif(
     not STAMP.exists(), reason="Triton's wheel is not there: `make .venv-triton/.stamp` installs it"
 )
 BOTH = pytest.mark.parametrize("provider", ["triton", "triton_grpc"])
-WORDS = "w0 w1 w2 w3 w4 w5 "
 
 
 @pytest.fixture
 async def triton(tmp_path: Path) -> AsyncIterator[Triton]:
     server = Triton("triton", tmp_path)
-    await server.serve()
+    await server.ensure_running()
     yield server
     server.kill()
 
@@ -42,37 +42,14 @@ def story_config(triton: Triton, provider: str) -> dict[str, object]:
 async def test_a_decoupled_model_streams_word_by_word(triton, start_service, provider):
     """The first is with the caller before the model has said the last; unary it is the same text."""
     service = await start_service(story_config(triton, provider))
-    async with AsyncClient(service.target) as client:
-        async with client.stream(prompt="long", model="story", max_output_tokens=100) as stream:
-            pieces = []
-            async for text in stream.text_stream:
-                if not pieces:
-                    assert not triton.notes.of("long")
-                pieces.append(text)
-        assert len(pieces) > 20
-        assert "".join(pieces) == "".join(f"w{i} " for i in range(100))
-        assert triton.notes.of("long") == "told"
-        whole = await client.generate(prompt="short", model="story", max_output_tokens=6)
-    assert whole.text == WORDS
-    assert await triton.notes.ended("short") == "told"
+    await check_streaming(service.target, triton.notes)
 
 
 @BOTH
 async def test_leaving_reaches_the_model(triton, start_service, provider):
     """A caller that goes, in a stream and in a unary call, and a deadline that passes."""
     service = await start_service(story_config(triton, provider))
-    async with AsyncClient(service.target) as client:
-        async with client.stream(prompt="left", model="story", max_output_tokens=3000) as stream:
-            async for _ in stream.text_stream:
-                break
-        assert await triton.notes.ended("left") == "cancelled"
-        with pytest.raises(DeadlineExceeded):
-            await client.generate(prompt="late", model="story", max_output_tokens=3000, timeout_s=1)
-        assert await triton.notes.ended("late") == "cancelled"
-        asking = asyncio.create_task(client.generate(prompt="gone", model="story", max_output_tokens=3000))
-        await triton.notes.begun("gone")
-        asking.cancel()
-        assert await triton.notes.ended("gone") == "cancelled"
+    await check_leaving(service.target, triton.notes)
 
 
 @BOTH
@@ -127,7 +104,7 @@ async def test_a_full_queue_and_a_wait_too_long_fail_over(triton, start_service,
 async def test_a_draining_server_is_left_for_another(triton, start_service, provider, tmp_path):
     """Its running stream ends whole where Triton lets it, and new calls go elsewhere without the caller's notice."""
     other = Triton("other", tmp_path)
-    await other.serve()
+    await other.ensure_running()
     try:
         config = {
             "backends": {"one": story_at(triton, provider), "two": story_at(other, provider)},

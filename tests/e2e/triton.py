@@ -6,8 +6,8 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.notes import Notes
-from tests.e2e.parts import HOST, ROOT, Process, free_port
+from tests.e2e.open_inference import OpenInferenceServer
+from tests.e2e.parts import HOST, ROOT
 
 MODELS = Path(__file__).parent / "triton_models"
 STAMP = ROOT / ".venv-triton" / ".stamp"
@@ -15,28 +15,24 @@ PACKAGES = next(iter((ROOT / ".venv-triton" / "lib").glob("python*/site-packages
 HOME = PACKAGES / "pytriton" / "tritonserver"
 
 
-class Triton(Process):
-    """One server; `notes` is where its models write how each telling ended."""
+class Triton(OpenInferenceServer):
+    """One server."""
 
     def __init__(
-        self, name: str, folder: Path, *, models: Path = MODELS, weights: Path = Path("none")
+        self, name: str, folder: Path, *, models: Path = MODELS, weights: Path | None = None
     ) -> None:
-        super().__init__(name, folder / f"{name}.log")
-        self._models, self._weights = models, weights
-        self.notes = Notes(folder / f"{name}-notes")
-        self.http, self.grpc, self._metrics = free_port(), free_port(), free_port()
+        super().__init__(name, folder, models=models, weights=weights)
         self._backends = folder / f"{name}-backends"
 
-    async def serve(self) -> None:
-        """Starts it, and waits until every model is ready."""
+    def launch(self) -> None:
+        """Starts its program."""
         self._place_backends()
-        places = {"http": self.http, "grpc": self.grpc, "metrics": self._metrics}
+        places = {"http": self.http, "grpc": self.grpc, "metrics": self.metrics}
         options = [f"--{kind}-address={HOST}" for kind in places]
         options += [f"--{kind}-port={port}" for kind, port in places.items()]
-        options += [f"--model-repository={self._models}", f"--backend-directory={self._backends}"]
+        options += [f"--model-repository={self.models}", f"--backend-directory={self._backends}"]
         options += ["--allow-gpu-metrics=false", "--disable-auto-complete-config", "--exit-timeout-secs=20"]
         self.start([str(HOME / "bin" / "tritonserver"), *options], environment=self._environment())
-        await self.answers(f"http://{HOST}:{self.http}/v2/health/ready")
 
     def _place_backends(self) -> None:
         # The wheel keeps one stub for each Python; the backend looks for the running one's beside itself.
@@ -53,21 +49,12 @@ class Triton(Process):
     def _environment(self) -> dict[str, str]:
         # The second folder holds the libpython that the stub is linked with; another one of the system would not fit.
         libraries = [str(PACKAGES / "nvidia_pytriton.libs"), sysconfig.get_config_var("LIBDIR")]
-        return {
-            "LD_LIBRARY_PATH": ":".join(libraries),
-            "TRITON_NOTES": str(self.notes.folder),
-            "TINY_WEIGHTS": str(self._weights),
-        }
+        return {"LD_LIBRARY_PATH": ":".join(libraries), **self.told_models()}
 
     def drain(self) -> None:
         """Asks it to end: running streams go on, and new calls are refused."""
         self.signal(signal.SIGTERM)
 
     def backend(self, provider: str, **open_inference: Any) -> dict[str, Any]:
-        """Its entry under `backends`."""
-        port = self.grpc if provider.endswith("_grpc") else self.http
-        return {
-            "provider": provider,
-            "url": f"http://{HOST}:{port}",
-            "open_inference": {"batched": False, **open_inference},
-        }
+        """Its entry under `backends`; of models here, hardly one takes a batch."""
+        return super().backend(provider, **{"batched": False, **open_inference})

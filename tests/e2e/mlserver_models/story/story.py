@@ -53,7 +53,7 @@ class Story(MLModel):
 
     @staticmethod
     def _note(name, text=""):
-        Path(os.environ["MLSERVER_NOTES"], name).write_text(text)
+        Path(os.environ["STORY_NOTES"], name).write_text(text)
 
     @staticmethod
     def _failure(status):

@@ -37,7 +37,7 @@ class TritonPythonModel:
 
     @staticmethod
     def _note(name, text=""):
-        Path(os.environ["TRITON_NOTES"], name).write_text(text)
+        Path(os.environ["STORY_NOTES"], name).write_text(text)
 
     @staticmethod
     def _say(sender, words):
