@@ -60,7 +60,7 @@ help: ## Tell what there is
 	touch $@
 
 # What tests talk to, or with. What a machine cannot have is skipped.
-.venv-triton/.stamp .venv-mlserver/.stamp .venv-sdks/.stamp: .venv-%/.stamp: requirements/%.txt
+.venv-triton/.stamp .venv-mlserver/.stamp .venv-sdks/.stamp .venv-sdks-older/.stamp: .venv-%/.stamp: requirements/%.txt
 	[ -x $(@D)/bin/python ] || $(PYTHON) -m venv $(@D)
 	if $(@D)/bin/python $(INSTALL) -r $<; then touch $@; else echo "SKIPPED: $* cannot be installed here, and its tests will be skipped"; fi
 
@@ -93,7 +93,7 @@ test-client-floor: .venv-client-floor/.stamp ## Check that the stubs work with t
 	.venv-client-floor/bin/python tools/client_floor.py
 
 .PHONY: test-e2e
-test-e2e: .venv/.stamp-e2e .venv-client-floor/.stamp .venv-proto/.stamp .venv-triton/.stamp .venv-mlserver/.stamp .venv-sdks/.stamp ## Run the tests that start whole processes, real engines and the providers' own clients
+test-e2e: .venv/.stamp-e2e .venv-client-floor/.stamp .venv-proto/.stamp .venv-triton/.stamp .venv-mlserver/.stamp .venv-sdks/.stamp .venv-sdks-older/.stamp ## Run the tests that start whole processes, real engines and the providers' own clients
 	$(BIN)/python -m pytest -m e2e $(ARGS)
 
 .PHONY: test-vllm

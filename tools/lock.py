@@ -35,6 +35,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     "mlserver": (),
     "tokenizers": (),
     "sdks": (),
+    "sdks-older": (),
 }
 ALONE = frozenset({"tokenizers"})
 """Locks of extras of the server that are installed without what they need themselves (`pip install --no-deps`)."""

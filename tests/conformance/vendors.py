@@ -101,7 +101,9 @@ class Vendor:
     marked: bool = True
     """Whether an answer tells where it ends; else only the end of its body does."""
     client: str = ""
-    """Who speaks for the provider in `tests/sdks`: a module of its `clients`. None where there is no client to ask."""
+    """Who speaks for the provider in `tests/sdks`: a module of its `clients`, with `-older` behind it where the current
+    version of the client speaks another API. Empty where there is no client to ask.
+    """
     folder: str = ""
     """Set where it is loaded."""
 

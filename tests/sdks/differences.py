@@ -75,10 +75,6 @@ EXTRA: Mapping[str, tuple[frozenset[str], str]] = {
         frozenset({"temperature", "top_k", "top_p"}),
         "this version of the API has none: they are recorded as an extra body that is refused",
     ),
-    "anthropic-2023-06-01": (
-        frozenset({"temperature", "top_k", "top_p"}),
-        "the client declares the current version of the API, which has them no more",
-    ),
     "dashscope-compatible": (
         frozenset({
             "enable_search", "enable_thinking", "reasoning_content", "repetition_penalty", "thinking_budget", "top_k",

@@ -1,6 +1,4 @@
-"""Anthropic's client: Messages. It speaks the current version of the API; the headers of an older one
-are told to it, and what that one takes beyond the current is `extra_body`.
-"""
+"""Anthropic's client: Messages. Its current version speaks the API's current one, an older client the older one."""
 
 from __future__ import annotations
 
@@ -20,16 +18,13 @@ KNOWN = frozenset(inspect.signature(anthropic.Anthropic(api_key="-").messages.cr
 
 
 @cache
-def _client(url: str, token: str, key: str, version: str) -> anthropic.Anthropic:
-    older = {"x-api-key": key, "anthropic-version": version} if key else {}
-    proof = None if key else token
-    return anthropic.Anthropic(base_url=url, api_key=proof, max_retries=0, timeout=20, default_headers=older)
+def _client(url: str, key: str) -> anthropic.Anthropic:
+    return anthropic.Anthropic(base_url=url, api_key=key, max_retries=0, timeout=20)
 
 
 def _open(job: dict[str, Any]) -> Any:
-    headers = job["headers"]
-    proof = (bearer(job), headers.get("x-api-key", ""), headers["anthropic-version"])
-    create = _client(base(job, ROUTE), *proof).messages.create
+    key = job["headers"].get("x-api-key") or bearer(job)
+    create = _client(base(job, ROUTE), key).messages.create
     known, more = split(job["body"], KNOWN)
     return create(**known, extra_body=more or None, extra_headers=job["more_headers"])
 
@@ -63,7 +58,7 @@ def stream(job: dict[str, Any], heard: Heard) -> None:
 
 def count(job: dict[str, Any], heard: Heard) -> None:
     """Tokens of a question."""
-    client = _client(base(job, f"{ROUTE}/count_tokens"), bearer(job), "", job["headers"]["anthropic-version"])
+    client = _client(base(job, f"{ROUTE}/count_tokens"), bearer(job))
     heard.used(input_tokens=client.messages.count_tokens(**job["body"]).input_tokens)
 
 

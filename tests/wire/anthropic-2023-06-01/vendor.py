@@ -9,6 +9,7 @@ from tests.conformance.vendors import WIRE, load_row, no_reports
 CURRENT = load_row(WIRE / "anthropic")
 VENDOR = replace(
     CURRENT.VENDOR,
+    client="anthropic-older",
     options=CURRENT.options,
     reported=no_reports,
     backend=lambda record: {
