@@ -248,7 +248,7 @@ class TgiReader:
         if isinstance(whole, str):
             if whole and not self._tail:
                 self._say(as_text(whole), [], events)
-            self._finish(as_object(document.get("details")), events)
+            self._end(as_object(document.get("details")), events)
 
     def whole(self, data: bytes, events: list[Event]) -> None:
         """As the protocol says; `/` wraps the answer in a list."""
@@ -263,7 +263,7 @@ class TgiReader:
             self._map_logprobs(as_list(details.get("tokens")), as_list(details.get("top_tokens")))
         )
         self._say(as_text(document["generated_text"]), logprobs, events)
-        self._finish(details, events)
+        self._end(details, events)
         self.ended = True
 
     def _check(self, document: Mapping[str, Any], name: str) -> None:
@@ -300,7 +300,7 @@ class TgiReader:
                     ),
                 )
 
-    def _finish(self, details: Mapping[str, Any], events: list[Event]) -> None:
+    def _end(self, details: Mapping[str, Any], events: list[Event]) -> None:
         self._finished = True
         if (usage := self._map_usage(details)) is not None:
             events.append(UsageReport(usage))

@@ -106,7 +106,7 @@ def _map_tools(call: Call, body: dict[str, Any], fields: Mapping[str, str]) -> N
     chosen = "tool_choice.mode" in fields
     if choice.mode is ToolChoiceMode.NONE and not chosen:
         return
-    tools, wanted = call.tools, _choice(choice) if chosen else None
+    tools, wanted = call.tools, _map_choice(choice) if chosen else None
     allowed = choice.allowed_tools if "tool_choice.allowed_tools" in fields else ()
     if allowed and choice.mode is not ToolChoiceMode.NONE:
         if len(allowed) == 1 and choice.mode is ToolChoiceMode.REQUIRED and chosen:
@@ -123,7 +123,7 @@ def _map_tools(call: Call, body: dict[str, Any], fields: Mapping[str, str]) -> N
         body["tool_choice"] = wanted
 
 
-def _choice(choice: ToolChoice) -> dict[str, Any] | None:
+def _map_choice(choice: ToolChoice) -> dict[str, Any] | None:
     match choice.mode:
         case None:
             return None

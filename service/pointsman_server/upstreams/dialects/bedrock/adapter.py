@@ -40,7 +40,7 @@ class BedrockAdapter:
         reader = ConverseReader(attempt, self._profile, status=status, headers=headers)
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         framing = Frames(self._limits.event_bytes) if kind == FRAMES else None
-        return AnswerDecoder(reader, self._limits, framing=framing, at_end=reader.finish)
+        return AnswerDecoder(reader, self._limits, framing=framing, at_end=reader.at_end)
 
     def refusal(self, status: int, headers: Headers, body: bytes) -> ServiceError:
         """As the protocol says."""

@@ -74,24 +74,21 @@ class ConverseReader:
         if event.name.startswith(EXCEPTION):
             raise answered_error(say(said, event.name.removeprefix(EXCEPTION)), self.place)
         self._open(said, events)
+        index = said.get("contentBlockIndex")
         match event.name:
             case "contentBlockDelta":
-                self._blocks.delta(
-                    block_number(said.get("contentBlockIndex")), as_object(said.get("delta")), events
-                )
+                self._blocks.delta(block_number(index), as_object(said.get("delta")), events)
             case "contentBlockStart":
-                self._blocks.start(
-                    block_number(said.get("contentBlockIndex")), as_object(said.get("start")), events
-                )
+                self._blocks.start(block_number(index), as_object(said.get("start")), events)
             case "contentBlockStop":
-                self._blocks.stop(block_number(said.get("contentBlockIndex")), events)
+                self._blocks.stop(block_number(index), events)
             case "messageStop":
                 self._blocks.stop_all(events)
                 self._note_finish(said)
             case "metadata":
                 self._note_usage(said, events)
                 if self.complete:
-                    self.finish(events)
+                    self.at_end(events)
             case _:
                 pass
 
@@ -108,9 +105,9 @@ class ConverseReader:
             self._blocks.whole(index, as_object(block), events)
         self._note_finish(answer)
         self._note_usage(answer, events)
-        self.finish(events)
+        self.at_end(events)
 
-    def finish(self, events: list[Event]) -> None:
+    def at_end(self, events: list[Event]) -> None:
         """Tell how it ended, once."""
         if self._finished:
             return

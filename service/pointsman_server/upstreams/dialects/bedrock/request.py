@@ -106,7 +106,7 @@ def _map_tools(call: Call, messages: Sequence[Message], fields: Mapping[str, str
     if (none or not offered) and not used:
         return {}
     strict = "tools.strict" in fields
-    wanted = {} if none else _choice(choice) if "tool_choice.mode" in fields else {}
+    wanted = {} if none else _map_choice(choice) if "tool_choice.mode" in fields else {}
     allowed = choice.allowed_tools if "tool_choice.allowed_tools" in fields and not none else ()
     if len(allowed) == 1 and "any" in wanted:
         wanted = {"tool": {"name": allowed[0]}}
@@ -129,7 +129,7 @@ def _used(messages: Sequence[Message]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _choice(choice: ToolChoice) -> dict[str, Any]:
+def _map_choice(choice: ToolChoice) -> dict[str, Any]:
     """The wire has no word for none."""
     match choice.mode:
         case None | ToolChoiceMode.NONE:

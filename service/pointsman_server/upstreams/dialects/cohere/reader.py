@@ -92,10 +92,13 @@ class ChatReader:
         if (failure := _FAILURES.get(raw)) is not None:
             events.append(Finished(0, FinishReason.ERROR, raw=raw))
             raise failed_ending(raw, self.place.fault(), reason=failure, message=error)
-        called = self._message.called
-        reason = FinishReason.TOOL_CALLS if called else _FINISH.get(raw, FinishReason.OTHER)
-        events.append(Finished(0, reason, raw=raw))
+        events.append(_map_finish(raw, called=self._message.called))
         self.ended = True
+
+
+def _map_finish(raw: str, *, called: bool) -> Finished:
+    reason = FinishReason.TOOL_CALLS if called else _FINISH.get(raw, FinishReason.OTHER)
+    return Finished(0, reason, raw=raw)
 
 
 def _map_usage(said: dict[str, Any]) -> Usage | None:

@@ -50,14 +50,6 @@ def answered_error(said: Said, place: Place) -> ServiceError:
     return provider_error(reason_of(0, said.message), said, place.fault())
 
 
-def say(document: object) -> Said | None:
-    """The words of an error body; None when it is none: an answer's message is an object."""
-    told = as_object(document)
-    error = told.get("error")
-    text = as_text(told.get("message")) or as_text(as_object(error).get("message")) or as_text(error)
-    return Said(message=text) if text or error else None
-
-
 def reason_of(status: int, message: str) -> Reason:
     """The reason: by a status that says enough, then by what the text admits, then by status (0: none was told)."""
     if status == 429 and _LASTING.search(message):
@@ -67,3 +59,11 @@ def reason_of(status: int, message: str) -> Reason:
             if pattern.search(message):
                 return reason
     return reason_by_status(status) if status else Reason.UPSTREAM_ERROR
+
+
+def say(document: object) -> Said | None:
+    """The words of an error body; None when it is none: an answer's message is an object."""
+    told = as_object(document)
+    error = told.get("error")
+    text = as_text(told.get("message")) or as_text(as_object(error).get("message")) or as_text(error)
+    return Said(message=text) if text or error else None

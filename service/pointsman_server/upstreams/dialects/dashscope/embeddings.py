@@ -10,7 +10,7 @@ from pointsman_server.domain import EmbedCall, Embeddings, Opened, Usage
 from pointsman_server.errors import ServiceError
 from pointsman_server.transport.contract import Headers, HTTPRequest
 from pointsman_server.upstreams.contract import Reply
-from pointsman_server.upstreams.dialects.dashscope.refusal import told_fault
+from pointsman_server.upstreams.dialects.dashscope.refusal import answered_error
 from pointsman_server.upstreams.dialects.dashscope.request import map_media, with_flat_options
 from pointsman_server.upstreams.provider import Settings
 from pointsman_server.upstreams.translation.decoding import Place
@@ -68,7 +68,7 @@ class DashScopeEmbeddings:
         document = as_object(loose_json(body))
         request_id = bounded_word(document.get("request_id")) or bounded_word(headers.get("x-request-id", ""))
         if document.get("code"):
-            raise told_fault(document, Place(status, headers, request_id))
+            raise answered_error(document, Place(status, headers, request_id))
         entries = as_list(as_object(document.get("output")).get("embeddings"))
         if not entries:
             raise no_vectors()

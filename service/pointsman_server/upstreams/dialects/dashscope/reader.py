@@ -21,7 +21,7 @@ from pointsman_server.domain import (
 from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.transport.contract import Headers
 from pointsman_server.transport.sse import SseEvent
-from pointsman_server.upstreams.dialects.dashscope.refusal import told_fault
+from pointsman_server.upstreams.dialects.dashscope.refusal import answered_error
 from pointsman_server.upstreams.dialects.dashscope.request import is_incremental
 from pointsman_server.upstreams.translation import alibaba
 from pointsman_server.upstreams.translation.decoding import Place
@@ -119,7 +119,7 @@ class GenerationReader:
         if request_id := bounded_word(told.get("request_id")):
             self.place.request_id = request_id
         if failed or told.get("code") or status >= 400:
-            raise told_fault(told, self.place, status=status)
+            raise answered_error(told, self.place, status=status)
         if not self._opened and request_id:
             self._opened = True
             self.place.response_id = request_id

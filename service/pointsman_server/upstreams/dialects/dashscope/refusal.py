@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from pointsman_server.errors import ServiceError
-from pointsman_server.upstreams.translation import alibaba
+from pointsman_server.upstreams.translation import alibaba, error_objects
 from pointsman_server.upstreams.translation.decoding import Place
-from pointsman_server.upstreams.translation.error_objects import answered_error
 from pointsman_server.upstreams.translation.faults import Said, bounded_word, whole_number
 
 
-def told_fault(told: Mapping[str, Any], place: Place, *, status: int = 0) -> ServiceError:
+def answered_error(told: Mapping[str, Any], place: Place, *, status: int = 0) -> ServiceError:
     """What such an error means: its status stands in a comment of the stream (`status`), or in the document, or follows
     from the code.
     """
@@ -24,4 +23,4 @@ def told_fault(told: Mapping[str, Any], place: Place, *, status: int = 0) -> Ser
         status=meant if 400 <= meant < 600 else alibaba.status_of(code),
     )
     upstream = place.fault(stream_status=status if 400 <= status < 600 else 0)
-    return answered_error(said, upstream, place.headers, alibaba.ERROR_CODES)
+    return error_objects.answered_error(said, upstream, place.headers, alibaba.ERROR_CODES)

@@ -79,7 +79,7 @@ class ErnieReader:
         told = as_object(loose_json(event.data))
         self._take(told, events)
         if told.get("is_end") is True:
-            self._finish(told, events)
+            self._end(told, events)
 
     def whole(self, data: bytes, events: list[Event]) -> None:
         """As the protocol says."""
@@ -87,7 +87,7 @@ class ErnieReader:
         self._take(told, events)
         if not (isinstance(told.get("result"), str) or self._called):
             raise ServiceError(Reason.UPSTREAM_BAD_RESPONSE, "the upstream's answer holds no result")
-        self._finish(told, events)
+        self._end(told, events)
 
     def _take(self, told: Mapping[str, Any], events: list[Event]) -> None:
         if tells_error(told):
@@ -149,8 +149,11 @@ class ErnieReader:
             if isinstance(page, dict)
         )
 
-    def _finish(self, told: Mapping[str, Any], events: list[Event]) -> None:
+    def _end(self, told: Mapping[str, Any], events: list[Event]) -> None:
         self.ended = True
+        events.append(self._map_finish(told))
+
+    def _map_finish(self, told: Mapping[str, Any]) -> Finished:
         raw = bounded_word(told.get("finish_reason"))
         reason = _FINISH.get(raw, FinishReason.OTHER)
         if not raw:
@@ -159,7 +162,7 @@ class ErnieReader:
             reason = FinishReason.MAX_TOKENS if cut else FinishReason.STOP
         if self._called:
             reason = FinishReason.TOOL_CALLS
-        events.append(Finished(0, reason, raw=raw, safety=self._ratings))
+        return Finished(0, reason, raw=raw, safety=self._ratings)
 
 
 def _map_usage(value: object) -> Usage | None:

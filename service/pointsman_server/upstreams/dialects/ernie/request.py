@@ -47,8 +47,7 @@ def encode_body(attempt: Attempt, profile: Profile, *, stream: bool) -> bytes:
     map_generation(call.generation, body, fields, profile)
     if call.tools and "tools" in fields:
         _map_tools(call, body, fields)
-    if isinstance(call.output_format, JsonObject) and (wire := fields.get("output_format.json_object")):
-        body[wire] = "json_object"
+    _map_format(call, body, fields)
     if call.end_user_id and (wire := fields.get("end_user_id")):
         body[wire] = call.end_user_id
     if call.provider_options:
@@ -139,3 +138,8 @@ def _map_tools(call: Call, body: dict[str, Any], fields: Mapping[str, str]) -> N
     wire, name = fields.get("tool_choice.mode"), only_tool(call)
     if wire and name and choice.mode is ToolChoiceMode.REQUIRED:
         body[wire] = {"type": "function", "function": {"name": name}}
+
+
+def _map_format(call: Call, body: dict[str, Any], fields: Mapping[str, str]) -> None:
+    if isinstance(call.output_format, JsonObject) and (wire := fields.get("output_format.json_object")):
+        body[wire] = "json_object"

@@ -36,7 +36,7 @@ class GeminiAdapter:
         """As the protocol says."""
         reader = GeminiReader(attempt, self._profile, status=status, headers=headers)
         # An error in a stream may be told as JSON without `data:`.
-        return AnswerDecoder(reader, self._limits, bare_json=True, at_end=reader.finish)
+        return AnswerDecoder(reader, self._limits, bare_json=True, at_end=reader.at_end)
 
     def refusal(self, status: int, headers: Headers, body: bytes) -> ServiceError:
         """As the protocol says."""

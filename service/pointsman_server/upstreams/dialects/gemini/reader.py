@@ -71,9 +71,9 @@ class GeminiReader:
             raise ServiceError(Reason.UPSTREAM_BAD_RESPONSE, "the upstream's answer holds no candidate")
         if isinstance(document, list) and not self.complete:
             raise ServiceError(Reason.UPSTREAM_TRUNCATED, DETAILS[Reason.UPSTREAM_TRUNCATED])
-        self.finish(events)
+        self.at_end(events)
 
-    def finish(self, events: list[Event]) -> None:
+    def at_end(self, events: list[Event]) -> None:
         """Tell how the candidates ended, once. Raises ServiceError when none of them came to a good end."""
         if self.ended:
             return

@@ -65,7 +65,7 @@ _DETAILS = 16
 
 def read_refusal(status: int, headers: Headers, body: bytes) -> ServiceError:
     """What a status that is not 2xx means."""
-    return _error(parse(body), UpstreamFault(http_status=status), headers, status)
+    return _map_error(parse(body), UpstreamFault(http_status=status), headers, status)
 
 
 def answered_error(document: Mapping[str, Any], place: Place) -> ServiceError:
@@ -73,10 +73,10 @@ def answered_error(document: Mapping[str, Any], place: Place) -> ServiceError:
     error = as_object(document.get("error"))
     code = whole_number(error.get("code"), 599) or 0
     status = code if code >= 400 else 0
-    return _error(document, place.fault(stream_status=status), place.headers, status)
+    return _map_error(document, place.fault(stream_status=status), place.headers, status)
 
 
-def _error(document: object, upstream: UpstreamFault, headers: Headers, status: int) -> ServiceError:
+def _map_error(document: object, upstream: UpstreamFault, headers: Headers, status: int) -> ServiceError:
     if isinstance(document, list) and document:
         document = document[0]
     told = as_object(document).get("error")
@@ -90,10 +90,10 @@ def _error(document: object, upstream: UpstreamFault, headers: Headers, status: 
         retry_after_s=_told_wait_s(details),
     )
     wait_s = said.retry_after_s if said.retry_after_s is not None else retry_after_s(headers)
-    return provider_error(_reason(status, said, details), said, upstream, retry_after=wait_s)
+    return provider_error(reason_of(status, said, details), said, upstream, retry_after=wait_s)
 
 
-def _reason(status: int, said: Said, details: list[dict[str, Any]]) -> Reason:
+def reason_of(status: int, said: Said, details: list[dict[str, Any]]) -> Reason:
     """By the quota that was hit, then the reason in the details, then what the text admits, then by the status."""
     if status and not 400 <= status < 600:
         return Reason.UPSTREAM_BAD_RESPONSE

@@ -35,7 +35,7 @@ _DECISIVE = frozenset({401, 402, 403, 404, 413, 429, 501, 504})
 
 def read_refusal(status: int, headers: Headers, body: bytes) -> ServiceError:
     """What a status that is not 2xx means."""
-    said = _said(as_object(parse(body)))
+    said = say(as_object(parse(body)))
     upstream = UpstreamFault(
         http_status=status,
         request_id=bounded_word(headers.get("x-request-id", "")),
@@ -47,7 +47,7 @@ def read_refusal(status: int, headers: Headers, body: bytes) -> ServiceError:
 
 def answered_error(document: Mapping[str, Any], place: Place) -> ServiceError:
     """What an error told under status 200 means; some tell a status beside it."""
-    said = _said(document)
+    said = say(document)
     upstream = place.fault(stream_status=said.status)
     return provider_error(
         reason_of(said.status, said), said, upstream, retry_after=retry_after_s(place.headers)
@@ -63,7 +63,8 @@ def reason_of(status: int, said: Said) -> Reason:
     return reason_by_status(status) if status else Reason.UPSTREAM_ERROR
 
 
-def _said(document: Mapping[str, Any]) -> Said:
+def say(document: Mapping[str, Any]) -> Said:
+    """The words of an error body."""
     error = document.get("error")
     inner = as_object(error)
     text = inner.get("message") if inner else error

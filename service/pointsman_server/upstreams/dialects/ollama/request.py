@@ -153,21 +153,6 @@ def _map_result(result: ToolResult, names: Mapping[str, str]) -> dict[str, objec
     return mapped
 
 
-def _map_tools(call: Call, profile: Profile) -> list[dict[str, object]]:
-    """No choice can be told: none is no tool to choose from, and a subset is what is offered."""
-    choice = call.tool_choice
-    if "tools" not in profile.fields or (choice is not None and choice.mode is ToolChoiceMode.NONE):
-        return []
-    allowed = (
-        choice.allowed_tools if choice is not None and "tool_choice.allowed_tools" in profile.fields else ()
-    )
-    return [
-        map_tool(tool, f"tools[{position}]", strict=False)
-        for position, tool in enumerate(call.tools)
-        if not allowed or tool.name in allowed
-    ]
-
-
 def _map_generation(
     generation: Generation, body: dict[str, Any], fields: Mapping[str, str], profile: Profile
 ) -> None:
@@ -192,6 +177,21 @@ def _map_reasoning(
         body[fields["generation.reasoning.effort"]] = effort
     elif mode is not None:
         body[fields["generation.reasoning.mode"]] = mode
+
+
+def _map_tools(call: Call, profile: Profile) -> list[dict[str, object]]:
+    """No choice can be told: none is no tool to choose from, and a subset is what is offered."""
+    choice = call.tool_choice
+    if "tools" not in profile.fields or (choice is not None and choice.mode is ToolChoiceMode.NONE):
+        return []
+    allowed = (
+        choice.allowed_tools if choice is not None and "tool_choice.allowed_tools" in profile.fields else ()
+    )
+    return [
+        map_tool(tool, f"tools[{position}]", strict=False)
+        for position, tool in enumerate(call.tools)
+        if not allowed or tool.name in allowed
+    ]
 
 
 def _map_format(call: Call, body: dict[str, Any], fields: Mapping[str, str]) -> None:

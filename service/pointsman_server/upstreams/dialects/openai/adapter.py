@@ -6,8 +6,8 @@ from pointsman_server.context import Attempt
 from pointsman_server.errors import ServiceError
 from pointsman_server.transport.contract import Headers, HTTPRequest
 from pointsman_server.upstreams.contract import Decoder
-from pointsman_server.upstreams.dialects.openai.decoder import ChatReader
 from pointsman_server.upstreams.dialects.openai.place import Place, deployment_place
+from pointsman_server.upstreams.dialects.openai.reader import ChatReader
 from pointsman_server.upstreams.dialects.openai.request import encode_body
 from pointsman_server.upstreams.provider import Settings
 from pointsman_server.upstreams.translation.decoding import AnswerDecoder
@@ -38,7 +38,7 @@ class OpenAIAdapter:
     def decoder(self, attempt: Attempt, status: int, headers: Headers) -> Decoder:
         """As the protocol says."""
         reader = ChatReader(attempt, self._profile, status=status, headers=headers)
-        return AnswerDecoder(reader, self._limits, at_end=reader.release)
+        return AnswerDecoder(reader, self._limits, at_end=reader.at_end)
 
     def refusal(self, status: int, headers: Headers, body: bytes) -> ServiceError:
         """As the protocol says."""

@@ -40,13 +40,6 @@ class TritonAdapter:
         request_id = request.headers[profile.request_id_header]
         return replace(request, body=infer_body(attempt, profile, setup, request_id, stream=stream))
 
-    def _url(self, attempt: Attempt, *, stream: bool) -> str:
-        version = self._setup.written.model_version
-        model = f"{self._models_url}/{quote(attempt.target.model, safe='')}"
-        versioned = f"{model}/versions/{version}" if version else model
-        asked = "generate" if self._setup.generate else "infer"
-        return f"{versioned}/{asked}{'_stream' if stream else ''}"
-
     def decoder(self, attempt: Attempt, status: int, headers: Headers) -> Decoder:
         """As the protocol says."""
         kind = GenerateReader if self._setup.generate else InferReader
@@ -61,3 +54,10 @@ class TritonAdapter:
     def refusal(self, status: int, headers: Headers, body: bytes) -> ServiceError:
         """As the protocol says."""
         return read_refusal(status, headers, body, vague_400=self._setup.vague_400)
+
+    def _url(self, attempt: Attempt, *, stream: bool) -> str:
+        version = self._setup.written.model_version
+        model = f"{self._models_url}/{quote(attempt.target.model, safe='')}"
+        versioned = f"{model}/versions/{version}" if version else model
+        asked = "generate" if self._setup.generate else "infer"
+        return f"{versioned}/{asked}{'_stream' if stream else ''}"

@@ -73,7 +73,7 @@ class ChatReader:
             events.insert(0, Opened(upstream_request_id=self.place.request_id))
         self.ended = True
 
-    def release(self, events: list[Event]) -> None:
+    def at_end(self, events: list[Event]) -> None:
         """Append the finish reasons that waited for judgements behind them."""
         self._answer.release(events)
 
@@ -82,7 +82,7 @@ class ChatReader:
         if data.startswith(b"[") and data.strip() == b"[DONE]":
             if not self._answer.finished:
                 raise ServiceError(Reason.UPSTREAM_TRUNCATED, DETAILS[Reason.UPSTREAM_TRUNCATED])
-            self.release(events)
+            self.at_end(events)
             self.ended = True
             return
         chunk = read_chunk(data)
