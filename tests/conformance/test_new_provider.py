@@ -73,9 +73,10 @@ def test_it_is_configured_shown_and_offered_as_the_others_are(copy):
     code = (
         "import json\n"
         "from pointsman_server.upstreams import registry\n"
+        "from pointsman_server.config.schema import Backend\n"
         "from pointsman_server.domain import Operation\n"
         "from tools.capabilities import page\n"
-        "offers = registry.offers('loom', [Operation.GENERATE])\n"
+        "offers = registry.offers(Backend(provider='loom'), [Operation.GENERATE])\n"
         "shown = '`loom`' in ''.join(page())\n"
         "print(json.dumps(['loom' in registry.PROVIDERS, shown, sorted(offers['capabilities'])]))\n"
     )

@@ -30,7 +30,7 @@ from pointsman_server.upstreams.translation.embedding import (
 )
 from pointsman_server.upstreams.translation.faults import (
     Said,
-    bounded_word,
+    answer_id,
     provider_error,
     retry_after_s,
     should_retry,
@@ -116,18 +116,25 @@ class TeiEmbeddings:
             said = error_objects.say(document)
             if said is None:
                 raise no_vectors()
-            raise _map_error(said, said.status, headers, Place(status, headers, _request_id(headers)).fault())
+            raise _map_error(
+                said,
+                said.status,
+                headers,
+                Place(status, headers, answer_id(headers, self._profile.answer_id_headers)).fault(),
+            )
         return Reply(
             Embeddings(vectors_in_order([_vector(one) for one in document], len(attempt.call.inputs))),
             usage=_map_usage(headers),
-            opened=Opened(upstream_request_id=_request_id(headers)),
+            opened=Opened(upstream_request_id=answer_id(headers, self._profile.answer_id_headers)),
         )
 
     def refusal(self, status: int, headers: Headers, body: bytes) -> ServiceError:
         """As the protocol says."""
         said = error_objects.say(parse(body)) or Said()
         upstream = UpstreamFault(
-            http_status=status, request_id=_request_id(headers), retryable=should_retry(headers)
+            http_status=status,
+            request_id=answer_id(headers, self._profile.answer_id_headers),
+            retryable=should_retry(headers),
         )
         return _map_error(said, status, headers, upstream)
 
@@ -138,10 +145,6 @@ def _vector(value: object) -> array[float] | None:
         text = "the model gives a vector for each token, not one for the input: it does not pool"
         raise ServiceError(Reason.UPSTREAM_BAD_RESPONSE, text)
     return vector_of(value)
-
-
-def _request_id(headers: Headers) -> str:
-    return bounded_word(headers.get("x-request-id", ""))
 
 
 def _map_usage(headers: Headers) -> Usage | None:

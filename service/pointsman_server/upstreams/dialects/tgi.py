@@ -46,6 +46,7 @@ from pointsman_server.upstreams.translation.documents import (
 )
 from pointsman_server.upstreams.translation.faults import (
     Said,
+    answer_id,
     bounded_word,
     provider_error,
     retry_after_s,
@@ -134,16 +135,16 @@ class TgiAdapter:
 
     def decoder(self, attempt: Attempt, status: int, headers: Headers) -> Decoder:
         """As the protocol says."""
-        return AnswerDecoder(TgiReader(attempt, status=status, headers=headers), self._limits)
+        return AnswerDecoder(TgiReader(attempt, self._profile, status=status, headers=headers), self._limits)
 
     def refusal(self, status: int, headers: Headers, body: bytes) -> ServiceError:
         """As the protocol says."""
-        return _map_error(error_objects.say(parse(body)) or Said(), status, headers, _place(status, headers))
-
-
-def _place(status: int, headers: Headers) -> UpstreamFault:
-    request_id = bounded_word(headers.get("x-request-id", ""))
-    return UpstreamFault(http_status=status, request_id=request_id, retryable=should_retry(headers))
+        upstream = UpstreamFault(
+            http_status=status,
+            request_id=answer_id(headers, self._profile.answer_id_headers),
+            retryable=should_retry(headers),
+        )
+        return _map_error(error_objects.say(parse(body)) or Said(), status, headers, upstream)
 
 
 def _encode_body(attempt: Attempt, profile: Profile, *, stream: bool) -> bytes:
@@ -216,9 +217,9 @@ class TgiReader:
 
     __slots__ = ("_begun", "_finished", "_logprobs", "_stops", "_tail", "ended", "place")
 
-    def __init__(self, attempt: Attempt, *, status: int, headers: Headers) -> None:
+    def __init__(self, attempt: Attempt, profile: Profile, *, status: int, headers: Headers) -> None:
         generation = attempt.call.generation
-        self.place = Place(status, headers, bounded_word(headers.get("x-request-id", "")))
+        self.place = Place(status, headers, answer_id(headers, profile.answer_id_headers))
         self.ended = False
         self._begun = False
         self._finished = False

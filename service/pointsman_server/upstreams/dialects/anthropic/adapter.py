@@ -50,4 +50,4 @@ class AnthropicAdapter:
 
     def refusal(self, status: int, headers: Headers, body: bytes) -> ServiceError:
         """As the protocol says."""
-        return read_refusal(status, headers, body)
+        return read_refusal(status, headers, body, self._profile.answer_id_headers)

@@ -60,6 +60,7 @@ CURRENT = Profile(
     signatures=True,
     tool_result_media=True,
     cache_breakpoints=True,
+    answer_id_headers=("request-id",),
     caller_headers=frozenset({"x-request-id", "anthropic-beta"}),
 )
 

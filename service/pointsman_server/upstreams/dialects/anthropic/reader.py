@@ -25,7 +25,7 @@ from pointsman_server.upstreams.translation.documents import (
     block_number,
     loose_json,
 )
-from pointsman_server.upstreams.translation.faults import bounded_message, bounded_word
+from pointsman_server.upstreams.translation.faults import answer_id, bounded_message, bounded_word
 from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.support import hides_reasoning, origin
 
@@ -63,7 +63,7 @@ class MessageReader:
     __slots__ = ("_blocks", "_counters", "_finish", "ended", "place")
 
     def __init__(self, attempt: Attempt, profile: Profile, *, status: int, headers: Headers) -> None:
-        self.place = Place(status, headers, bounded_word(headers.get("request-id", "")))
+        self.place = Place(status, headers, answer_id(headers, profile.answer_id_headers))
         self.ended = False
         self._blocks = Blocks(
             attempt.upstream_id,

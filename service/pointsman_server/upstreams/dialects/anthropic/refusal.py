@@ -6,7 +6,7 @@ Source: the types of its official client, 2.12.0, and the codes that these list 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pointsman_server.errors import Reason, ServiceError, UpstreamFault
@@ -15,6 +15,7 @@ from pointsman_server.upstreams.translation.decoding import Place
 from pointsman_server.upstreams.translation.documents import as_object, as_text, parse
 from pointsman_server.upstreams.translation.faults import (
     Said,
+    answer_id,
     bounded_word,
     provider_error,
     reason_by_status,
@@ -70,7 +71,7 @@ _TEXTS: tuple[tuple[re.Pattern[str], Reason], ...] = (
 """What only the text of an `invalid_request_error` tells."""
 
 
-def read_refusal(status: int, headers: Headers, body: bytes) -> ServiceError:
+def read_refusal(status: int, headers: Headers, body: bytes, id_headers: Iterable[str]) -> ServiceError:
     """What a status that is not 2xx means."""
     document = as_object(parse(body))
     said = say(document)
@@ -80,7 +81,7 @@ def read_refusal(status: int, headers: Headers, body: bytes) -> ServiceError:
         reason = reason_of(status, said, waits=wait_s is not None or should_retry(headers) is True)
     upstream = UpstreamFault(
         http_status=status,
-        request_id=_request_id(bounded_word(headers.get("request-id", "")), document),
+        request_id=_request_id(answer_id(headers, id_headers), document),
         retryable=should_retry(headers),
     )
     return provider_error(reason, said, upstream, retry_after=wait_s)

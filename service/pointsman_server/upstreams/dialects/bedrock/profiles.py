@@ -54,4 +54,5 @@ BEDROCK = Profile(
     signatures=True,
     tool_result_media=True,
     cache_breakpoints=True,
+    answer_id_headers=("x-amzn-requestid",),
 )

@@ -13,7 +13,7 @@ from pointsman_server.transport.sse import SseEvent
 from pointsman_server.upstreams.dialects.bedrock.blocks import Blocks
 from pointsman_server.upstreams.dialects.bedrock.frames import EXCEPTION
 from pointsman_server.upstreams.dialects.bedrock.guardrail import map_safety
-from pointsman_server.upstreams.dialects.bedrock.refusal import REQUEST_ID, answered_error, say
+from pointsman_server.upstreams.dialects.bedrock.refusal import answered_error, say
 from pointsman_server.upstreams.dialects.bedrock.usage import map_usage
 from pointsman_server.upstreams.translation.decoding import Place
 from pointsman_server.upstreams.translation.documents import (
@@ -23,7 +23,7 @@ from pointsman_server.upstreams.translation.documents import (
     block_number,
     loose_json,
 )
-from pointsman_server.upstreams.translation.faults import bounded_word
+from pointsman_server.upstreams.translation.faults import answer_id, bounded_word
 from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.support import hides_reasoning, origin
 
@@ -49,7 +49,7 @@ class ConverseReader:
     __slots__ = ("_blocks", "_finished", "_opened", "_reason", "_safety", "_stop_sequence", "ended", "place")
 
     def __init__(self, attempt: Attempt, profile: Profile, *, status: int, headers: Headers) -> None:
-        self.place = Place(status, headers, bounded_word(headers.get(REQUEST_ID, "")))
+        self.place = Place(status, headers, answer_id(headers, profile.answer_id_headers))
         self.ended = False
         self._blocks = Blocks(
             attempt.upstream_id,

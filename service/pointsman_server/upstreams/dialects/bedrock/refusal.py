@@ -6,7 +6,7 @@ Source: the service's model in botocore 1.44 (names, statuses, what a stream may
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pointsman_server.errors import Reason, ServiceError, UpstreamFault
@@ -15,6 +15,7 @@ from pointsman_server.upstreams.translation.decoding import Place
 from pointsman_server.upstreams.translation.documents import as_object, as_text, parse
 from pointsman_server.upstreams.translation.faults import (
     Said,
+    answer_id,
     bounded_word,
     provider_error,
     reason_by_status,
@@ -23,7 +24,6 @@ from pointsman_server.upstreams.translation.faults import (
     whole_number,
 )
 
-REQUEST_ID = "x-amzn-requestid"
 _ERROR_TYPE = "x-amzn-errortype"
 
 _NAMES: Mapping[str, Reason] = {
@@ -83,12 +83,12 @@ _TEXTS: Mapping[Reason, tuple[tuple[re.Pattern[str], Reason], ...]] = {
 """What only the text of an error tells, by what it is without that."""
 
 
-def read_refusal(status: int, headers: Headers, body: bytes) -> ServiceError:
+def read_refusal(status: int, headers: Headers, body: bytes, id_headers: Iterable[str]) -> ServiceError:
     """What a status that is not 2xx means."""
     said = say(as_object(parse(body)), headers.get(_ERROR_TYPE, ""))
     upstream = UpstreamFault(
         http_status=status,
-        request_id=bounded_word(headers.get(REQUEST_ID, "")),
+        request_id=answer_id(headers, id_headers),
         retryable=should_retry(headers),
     )
     reason = reason_of(status, said) if 400 <= status < 600 else Reason.UPSTREAM_BAD_RESPONSE

@@ -33,7 +33,7 @@ from pointsman_server.upstreams.translation.documents import (
     loose_json,
     part_of,
 )
-from pointsman_server.upstreams.translation.faults import bounded_word, whole_number
+from pointsman_server.upstreams.translation.faults import answer_id, bounded_word, whole_number
 from pointsman_server.upstreams.translation.logprobs import map_logprobs
 from pointsman_server.upstreams.translation.parts import PartNumbers, made_tool_id
 from pointsman_server.upstreams.translation.profile import Profile
@@ -70,7 +70,7 @@ class GenerationReader:
 
     def __init__(self, attempt: Attempt, profile: Profile, *, status: int, headers: Headers) -> None:
         generation = attempt.call.generation
-        self.place = Place(status, headers, bounded_word(headers.get("x-request-id", "")))
+        self.place = Place(status, headers, answer_id(headers, profile.answer_id_headers))
         self._attempt_id = attempt.upstream_id
         self._hidden = hides_reasoning(attempt.call, profile)
         self._expected = generation.n or 1 if "generation.n" in profile.fields else 1

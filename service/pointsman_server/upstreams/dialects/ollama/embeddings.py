@@ -21,7 +21,7 @@ from pointsman_server.upstreams.translation.embedding import (
     vector_of,
     vectors_in_order,
 )
-from pointsman_server.upstreams.translation.faults import bounded_word, whole_number
+from pointsman_server.upstreams.translation.faults import answer_id, bounded_word, whole_number
 from pointsman_server.upstreams.translation.options import add_fields
 from pointsman_server.upstreams.translation.profile import EmbeddingProfile, Profile
 from pointsman_server.upstreams.translation.requests import encoded, post
@@ -52,7 +52,7 @@ class OllamaEmbeddings:
     ) -> Reply[Embeddings]:
         """As the protocol says; vectors come in the order of the inputs."""
         document = as_object(loose_json(body))
-        place = Place(status, headers, bounded_word(headers.get("x-request-id", "")))
+        place = Place(status, headers, answer_id(headers, self._profile.answer_id_headers))
         if document.get("error"):
             raise answered_error(document, place)
         vectors = [vector_of(one) for one in as_list(document.get("embeddings"))]
@@ -66,4 +66,4 @@ class OllamaEmbeddings:
 
     def refusal(self, status: int, headers: Headers, body: bytes) -> ServiceError:
         """As the protocol says."""
-        return read_refusal(status, headers, body)
+        return read_refusal(status, headers, body, self._profile.answer_id_headers)

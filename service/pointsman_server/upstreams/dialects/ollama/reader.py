@@ -31,7 +31,7 @@ from pointsman_server.upstreams.translation.documents import (
     log_probability,
     loose_json,
 )
-from pointsman_server.upstreams.translation.faults import bounded_word, whole_number
+from pointsman_server.upstreams.translation.faults import answer_id, bounded_word, whole_number
 from pointsman_server.upstreams.translation.parts import PartNumbers, made_tool_id
 from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.support import hides_reasoning
@@ -47,7 +47,7 @@ class ChatReader:
     __slots__ = ("_attempt_id", "_calls", "_hidden", "_opened", "_parts", "ended", "place")
 
     def __init__(self, attempt: Attempt, profile: Profile, *, status: int, headers: Headers) -> None:
-        self.place = Place(status, headers, bounded_word(headers.get("x-request-id", "")))
+        self.place = Place(status, headers, answer_id(headers, profile.answer_id_headers))
         self.ended = False
         self._attempt_id = attempt.upstream_id
         self._hidden = hides_reasoning(attempt.call, profile)

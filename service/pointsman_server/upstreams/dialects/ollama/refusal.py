@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pointsman_server.errors import Reason, ServiceError, UpstreamFault
@@ -12,6 +12,7 @@ from pointsman_server.upstreams.translation.decoding import Place
 from pointsman_server.upstreams.translation.documents import as_object, parse
 from pointsman_server.upstreams.translation.faults import (
     Said,
+    answer_id,
     bounded_word,
     provider_error,
     reason_by_status,
@@ -33,12 +34,12 @@ _DECISIVE = frozenset({401, 402, 403, 404, 413, 429, 501, 504})
 """Statuses that say enough."""
 
 
-def read_refusal(status: int, headers: Headers, body: bytes) -> ServiceError:
+def read_refusal(status: int, headers: Headers, body: bytes, id_headers: Iterable[str]) -> ServiceError:
     """What a status that is not 2xx means."""
     said = say(as_object(parse(body)))
     upstream = UpstreamFault(
         http_status=status,
-        request_id=bounded_word(headers.get("x-request-id", "")),
+        request_id=answer_id(headers, id_headers),
         retryable=should_retry(headers),
     )
     reason = reason_of(status, said) if 400 <= status < 600 else Reason.UPSTREAM_BAD_RESPONSE
