@@ -71,7 +71,12 @@ class OpenInferenceServer(Process):
 
     def told_models(self) -> dict[str, str]:
         """What models find in their environment."""
-        return {"STORY_NOTES": str(self.notes.folder), "TINY_WEIGHTS": str(self.weights or "")}
+        return {
+            "STORY_NOTES": str(self.notes.folder),
+            "TINY_WEIGHTS": str(self.weights or ""),
+            # For matrices so small, numpy's threads would only wait for each other.
+            "OPENBLAS_NUM_THREADS": "1",
+        }
 
     def backend(self, provider: str, **open_inference: Any) -> dict[str, Any]:
         """Its entry under `backends`."""

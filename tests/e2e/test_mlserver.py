@@ -215,7 +215,7 @@ async def test_a_server_that_is_killed_is_left_for_another(mlserver, other, star
     config["models"]["story"] = groups(("one", "story"), ("two", "story"))
     service = await start_service(config)
     async with AsyncClient(service.target, retries=0) as client:
-        unary = asyncio.create_task(client.generate(prompt="unary", model="story", max_output_tokens=100))
+        unary = asyncio.create_task(client.generate(prompt="unary", model="story", max_output_tokens=50))
         await mlserver.notes.begun("unary")
         async with client.stream(prompt="streamed", model="story", max_output_tokens=3000) as stream:
             async for _ in stream.text_stream:
@@ -225,7 +225,7 @@ async def test_a_server_that_is_killed_is_left_for_another(mlserver, other, star
                 await stream.collect()
         assert caught.value.content_delivered
         answer = await unary
-        assert (answer.backend, answer.text) == ("two", "".join(f"w{i} " for i in range(100)))
+        assert (answer.backend, answer.text) == ("two", "".join(f"w{i} " for i in range(50)))
         answer = await client.generate(prompt="next", model="story", max_output_tokens=6)
         assert (answer.backend, answer.text) == ("two", WORDS)
     assert other.notes.of("unary") == "told"
