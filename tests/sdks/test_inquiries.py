@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -13,9 +14,12 @@ from pointsman_server.context import Attempt, Target
 from pointsman_server.domain import CountCall, Role
 from pointsman_server.transport.contract import HTTPRequest
 from pointsman_server.upstreams.registry import PROVIDERS, profile_of
+from tests.conformance.equality import comparable
 from tests.fakes.provider import Provider, Request
 from tests.fakes.replies import json_reply
-from tests.unit.upstreams.calls import asked, embedding, inquiry, said, settings, values
+from tests.fakes.vectors import ANSWERS as FAKES
+from tests.fakes.vectors import vector
+from tests.unit.upstreams.calls import asked, embedding, inquiry, picture, said, settings, values
 
 TEXTS = ("Oulu", "Turku")
 VECTORS = [[1.0, 2.0], [3.0, 4.5]]
@@ -109,6 +113,28 @@ async def test_vectors(provider: str, ask) -> None:
     assert values(reply) == VECTORS
     told = heard.get("usage", {})
     assert told == {name: getattr(reply.usage, name) for name in told}
+
+
+MULTIMODAL = {"url": "http://backend.example/api/v1", "dashscope": {"interface": "multimodal"}}
+SPELLINGS = {"inline_data": "inlineData", "mime_type": "mimeType"}
+"""Google's server reads both, and its client writes both."""
+
+
+@pytest.mark.parametrize(("provider", "backend"), [("gemini", {}), ("cohere", {}), ("dashscope", MULTIMODAL)])
+async def test_a_vector_of_an_image(provider: str, backend: Mapping[str, Any], ask) -> None:
+    """Inline; the fake of the system tests answers."""
+    one, attempt = inquiry(provider, **backend), embedding(picture(b"\x89PNG"))
+    # Google's client knows the models that take images.
+    attempt = replace(attempt, target=replace(attempt.target, model="gemini-embedding-2"))
+    ours = one.request(attempt)
+    async with Provider() as fake:
+        fake.handler = FAKES[provider]
+        heard = await ask(provider, order(ours, fake.url, "embed"))
+        assert heard["error"] is None
+        [sent] = fake.requests
+    assert sent.path == urlsplit(ours.url).path
+    assert comparable(sent.json(), SPELLINGS) == json.loads(ours.body)
+    assert heard["vectors"] == [vector(b"\x89PNG")]
 
 
 @pytest.mark.parametrize("provider", COUNTS)

@@ -83,7 +83,8 @@ def embed(job: dict[str, Any], heard: Heard) -> None:
     """Vectors of texts or images."""
     answer = _client(job["url"], bearer(job)).embed(**job["body"])
     heard.set(vectors=answer.embeddings.float_)
-    heard.used(input_tokens=int(answer.meta.billed_units.input_tokens))
+    billed = answer.meta.billed_units.input_tokens
+    heard.used(input_tokens=None if billed is None else int(billed))
 
 
 def _used(usage: Any, heard: Heard) -> None:

@@ -4,6 +4,7 @@ may be an error.
 
 from __future__ import annotations
 
+import inspect
 from http import HTTPStatus
 from typing import Any
 
@@ -50,16 +51,17 @@ def stream(job: dict[str, Any], heard: Heard) -> None:
 
 
 def embed(job: dict[str, Any], heard: Heard) -> None:
-    """Vectors of texts."""
+    """Vectors of texts, or of several kinds of content. It would pass on what it has no name for, too."""
     place, body = job["path"].index("/services/"), job["body"]
     dashscope.base_http_api_url = job["url"] + job["path"][:place]
-    answer = dashscope.TextEmbedding.call(
-        model=body["model"], input=body["input"]["texts"], api_key=bearer(job), **body["parameters"]
-    )
+    kind = dashscope.MultiModalEmbedding if "contents" in body["input"] else dashscope.TextEmbedding
+    assert body["parameters"].keys() <= inspect.signature(kind.call).parameters.keys(), body["parameters"]
+    [given] = body["input"].values()
+    answer = kind.call(model=body["model"], input=given, api_key=bearer(job), **body["parameters"])
     if answer.status_code != HTTPStatus.OK:
         raise Refused(answer)
     heard.set(vectors=[one["embedding"] for one in answer.output["embeddings"]])
-    heard.used(total_tokens=answer.usage["total_tokens"])
+    heard.used(total_tokens=answer.usage.get("total_tokens"))
 
 
 def _response(response: Any, heard: Heard) -> None:

@@ -52,10 +52,15 @@ def embed(job: dict[str, Any], heard: Heard) -> None:
     config = {name: value for name, value in asked[0].items() if name not in ("model", "content")}
     answer = _models(job).embed_content(
         model=job["path"].partition("/models/")[2].partition(":")[0],
-        contents=[types.Content.model_validate(one["content"]) for one in asked],
+        contents=[_shown(part) for one in asked for part in one["content"]["parts"]],
         config=types.EmbedContentConfig.model_validate(config),
     )
     heard.set(vectors=[one.values for one in answer.embeddings])
+
+
+def _shown(part: dict[str, Any]) -> Any:
+    """As its users write it: what stands around it is the client's own."""
+    return part["text"] if "text" in part else types.Part.model_validate(part)
 
 
 def count(job: dict[str, Any], heard: Heard) -> None:
