@@ -104,6 +104,10 @@ PASSED_ON: Mapping[tuple[str, str], str] = {
     ("ernie-legacy", "message"): _NO_MODELS,
 }
 """Folder of recordings and place in a body -> why a field that nobody knows goes unnoticed there."""
+UNDECLARED_REFUSALS: Mapping[str, str] = {
+    "openai-responses": "the client wants the id and status of such a message, which callers may not have kept",
+}
+"""Folder of recordings -> why its client declares refusals in the history in another way."""
 WHOLE = frozenset({"triton"})
 """Clients that have no stream over HTTP."""
 

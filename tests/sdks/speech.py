@@ -142,8 +142,8 @@ def _body(case: Case, raw: bytes) -> Any:
     return case.vendor.same_body(comparable(json.loads(raw), case.vendor.same_fields)) if raw else None
 
 
-def unlike(case: Case, spoken: Exchange) -> dict[str, str]:
-    """Part of the request -> how what the client sent is not what the adapter sends."""
+def unlike(case: Case, spoken: Exchange, *, same: Callable[[Any], Any] = lambda body: body) -> dict[str, str]:
+    """Part of the request -> how the client sent something else, seen through `same`."""
     ours, sent = spoken.ours, spoken.sent
     if sent is None:
         return {"sent": f"nothing: {spoken.heard['error']}"}
@@ -153,7 +153,7 @@ def unlike(case: Case, spoken: Exchange) -> dict[str, str]:
         "method": (sent.method, ours.method),
         "path": (unquote(there.path), unquote(place.path)),
         "query": (parse_qs(there.query), parse_qs(place.query)),
-        "body": (_body(case, sent.body), _body(case, ours.body)),
+        "body": (same(_body(case, sent.body)), same(_body(case, ours.body))),
         **{name: (theirs.get(name), mine[name]) for name in mine},
     }
     return {name: f"{found!r}, not {wanted!r}" for name, (found, wanted) in pairs.items() if found != wanted}

@@ -231,12 +231,17 @@ def test_reasoning():
 def test_sampling():
     """Logprobs as flag and number, biases by token, four stop sequences where that is the limit."""
     generation = Generation(
-        top_logprobs=0, logit_bias={7: -1.5}, stop_sequences=tuple("abcde"), verbosity=Verbosity.HIGH, seed=0
+        top_logprobs=0,
+        logit_bias={7: -1.5, 8: 100.0},
+        stop_sequences=tuple("abcde"),
+        verbosity=Verbosity.HIGH,
+        seed=0,
     )
     sent = body(OPENAI, asked(generation=generation))
     assert sent["logprobs"] is True
     assert "top_logprobs" not in sent
-    assert sent["logit_bias"] == {"7": -1.5}
+    assert sent["logit_bias"] == {"7": -1.5, "8": 100}
+    assert isinstance(sent["logit_bias"]["8"], int)
     assert sent["stop"] == ["a", "b", "c", "d"]
     assert (sent["verbosity"], sent["seed"]) == ("high", 0)
     assert body(VLLM, asked(generation=generation))["stop"] == list("abcde")

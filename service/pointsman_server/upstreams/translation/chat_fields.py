@@ -43,6 +43,11 @@ NO_PARAMETERS = msgspec.Raw(b'{"type":"object","properties":{}}')
 _UNSAFE_NAME = re.compile(r"[^A-Za-z0-9_-]", re.ASCII)
 
 
+def _whole(number: float) -> float:
+    """OpenAI takes whole numbers alone here, written as such; other servers take fractions as well."""
+    return int(number) if number.is_integer() else number
+
+
 def map_generation(
     generation: Generation, body: dict[str, Any], fields: Mapping[str, str], profile: Profile
 ) -> None:
@@ -56,7 +61,7 @@ def map_generation(
     if generation.stop_sequences and (wire := fields.get("generation.stop_sequences")):
         body[wire] = generation.stop_sequences[: profile.max_stop_sequences or None]
     if generation.logit_bias and (wire := fields.get("generation.logit_bias")):
-        body[wire] = {str(token): bias for token, bias in generation.logit_bias.items()}
+        body[wire] = {str(token): _whole(bias) for token, bias in generation.logit_bias.items()}
     if generation.reasoning is not None:
         _map_reasoning(generation.reasoning, body, fields, profile)
 
