@@ -130,6 +130,15 @@ def test_media_parts():
     assert spoken == [{"type": "audio_url", "audio_url": {"url": "https://a.example/x"}}]
 
 
+@pytest.mark.parametrize(
+    "url", ["DATA:audio/wav;base64,YWJj", "data:audio/wav,abc", "data:audio/wav;rate=8000;base64,YWJj"]
+)
+def test_sound_in_any_spelling_of_a_data_url(url):
+    """It is sent as the base64 of its bytes, not as an address for the provider to fetch."""
+    [spoken] = messages(OPENAI, said(Media(MediaKind.AUDIO, url=url)))[0]["content"]
+    assert spoken == {"type": "input_audio", "input_audio": {"data": "YWJj", "format": "wav"}}
+
+
 def test_an_address_that_an_upstream_must_not_fetch_is_the_callers_fault():
     """Named by its path in the request."""
     inner = said("a", Media(MediaKind.IMAGE, url="http://169.254.169.254/x"))

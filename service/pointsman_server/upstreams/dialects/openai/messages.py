@@ -20,7 +20,7 @@ from pointsman_server.domain import (
 )
 from pointsman_server.upstreams.translation.addresses import verbatim_part
 from pointsman_server.upstreams.translation.chat_fields import map_call, role_of
-from pointsman_server.upstreams.translation.media import data_url
+from pointsman_server.upstreams.translation.media import data_url, is_inline
 from pointsman_server.upstreams.translation.media_urls import media_url_fault
 from pointsman_server.upstreams.translation.parts import fitted_tool_id, result_texts, tool_names
 from pointsman_server.upstreams.translation.profile import Profile
@@ -165,7 +165,9 @@ def _map_result(result: ToolResult, profile: Profile, names: Mapping[str, str]) 
 def _map_media(media: Media, path: str, profile: Profile) -> dict[str, object]:
     if media.url and (fault := media_url_fault(media.url)):
         raise invalid(f"{path}.url", fault)
-    url = media.url or data_url(media, path)
+    inline = is_inline(media)
+    # Sound is taken apart, whichever of the spellings of a data URL it came in; all else goes as it is.
+    url = data_url(media, path) if inline and (media.kind is MediaKind.AUDIO or not media.url) else media.url
     match media.kind:
         case MediaKind.IMAGE:
             image: object = {"url": url}
@@ -175,7 +177,7 @@ def _map_media(media: Media, path: str, profile: Profile) -> dict[str, object]:
                 image = url
             return {"type": "image_url", "image_url": image}
         case MediaKind.AUDIO:
-            return _map_audio(url) if profile.media_objects else _map_bare_audio(url)
+            return _map_audio(url, inline=inline, bare=not profile.media_objects)
         case MediaKind.FILE if not profile.media_objects:
             named = {"document_name": media.filename} if media.filename else {}
             return {"type": "document_url", "document_url": url, **named}
@@ -185,17 +187,13 @@ def _map_media(media: Media, path: str, profile: Profile) -> dict[str, object]:
             assert_never(media.kind)
 
 
-def _map_audio(url: str) -> dict[str, object]:
+def _map_audio(url: str, *, inline: bool, bare: bool) -> dict[str, object]:
+    """An address, or the base64 alone; where it is no object, its form is not told."""
     head, _, data = url.partition(",")
-    if not url.startswith("data:") or not head.endswith(";base64"):
+    if bare:
+        return {"type": "input_audio", "input_audio": data if inline else url}
+    if not inline:
         return {"type": "audio_url", "audio_url": {"url": url}}
     subtype = head.removeprefix("data:").partition(";")[0].partition("/")[2].lower()
     sound = {"data": data, "format": _AUDIO_FORMATS.get(subtype, subtype)}
     return {"type": "input_audio", "input_audio": sound}
-
-
-def _map_bare_audio(url: str) -> dict[str, object]:
-    """An address, or the base64 alone."""
-    head, _, data = url.partition(",")
-    inline = url.startswith("data:") and head.endswith(";base64")
-    return {"type": "input_audio", "input_audio": data if inline else url}
