@@ -54,7 +54,9 @@ class Pod:
     ) -> None:
         """`address` is where workers listen; `load` reads the configuration again and raises ConfigError."""
         self.loaded = first
-        """What is in force."""
+        """What is in force: workers that start now begin with it."""
+        self._everywhere = first
+        """What all workers have put in force."""
         self._first = first.config
         self._address = address
         self._load = load
@@ -150,6 +152,7 @@ class Pod:
             if not validate_only:
                 self._put_in_force(loaded)
                 await asyncio.gather(*(self._take_over(worker) for worker in self._answering()))
+                self._everywhere = loaded
                 tell_reloaded(old, loaded, self._telemetry)
             return ReloadOutcome(applied=not validate_only, config_hash=loaded.hash, faults=())
 
@@ -204,8 +207,8 @@ class Pod:
         return self._sums.exposition(self._telemetry.snapshot(), lasts)
 
     def config(self) -> bytes:
-        """What is in force, redacted, as JSON."""
-        return json.dumps(redacted(self.loaded.config), indent=2).encode()
+        """What is in force in all workers, redacted, as JSON."""
+        return json.dumps(redacted(self._everywhere.config), indent=2).encode()
 
     def measure(self) -> None:
         """Have telemetry read what is known of workers."""
