@@ -85,8 +85,8 @@ serve: .venv/.stamp-service ## Serve a model on this machine; ENGINE=llamacpp (d
 # --- test ---
 
 .PHONY: test
-test: .venv/.stamp-dev test-client-floor ## Run all tests but the end-to-end ones
-	$(BIN)/python -m pytest $(ARGS)
+test: .venv/.stamp-dev test-client-floor ## Run all tests but the end-to-end ones; ARGS='-n 0' for one process alone
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 .PHONY: test-client-floor
 test-client-floor: .venv-client-floor/.stamp ## Check that the stubs work with the oldest grpcio and protobuf
