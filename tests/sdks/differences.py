@@ -4,7 +4,10 @@ reason. A row that no longer holds fails its test as well.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+
+from pointsman_server.domain import Media, MediaKind, Refusal
+from pointsman_server.upstreams.translation.media import is_inline
 
 _NO_GENERATE = "Triton's client has no call for the generate extension, which is plain HTTP"
 SPEECHLESS: Mapping[str, str] = {
@@ -104,10 +107,19 @@ PASSED_ON: Mapping[tuple[str, str], str] = {
     ("ernie-legacy", "message"): _NO_MODELS,
 }
 """Folder of recordings and place in a body -> why a field that nobody knows goes unnoticed there."""
-UNDECLARED_REFUSALS: Mapping[str, str] = {
-    "openai-responses": "the client wants the id and status of such a message, which callers may not have kept",
+UNDECLARED: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    "openai-responses": (
+        lambda content: isinstance(content, Refusal),
+        "the client wants the id and status of a message with a refusal, which callers may not have kept",
+    ),
+    "openai-compatible": (
+        lambda content: (
+            isinstance(content, Media) and content.kind is MediaKind.AUDIO and not is_inline(content)
+        ),
+        "sound by URL is vLLM's own",
+    ),
 }
-"""Folder of recordings -> why its client declares refusals in the history in another way."""
+"""Folder of recordings -> content of the history that its client does not declare so, and why."""
 WHOLE = frozenset({"triton"})
 """Clients that have no stream over HTTP."""
 
