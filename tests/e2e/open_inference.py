@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from pointsman import AsyncClient, DeadlineExceeded
-from tests.e2e.parts import HOST, Process, free_port, until
+from tests.e2e.parts import Process, until
+from tests.fakes.ports import HOST, free_port
 
 WORDS = "w0 w1 w2 w3 w4 w5 "
 """A story of six words, where none were asked for."""

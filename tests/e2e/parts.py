@@ -1,14 +1,9 @@
 """Real processes on loopback: llama.cpp engines, pointsman-server, and what tests need to see of them."""
 
 import asyncio
-import collections
-import contextlib
-import itertools
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -19,8 +14,9 @@ from typing import Any
 
 import yaml
 
+from tests.fakes.ports import HOST, free_port
+
 ROOT = Path(__file__).resolve().parent.parent.parent
-HOST = "127.0.0.1"
 PATIENCE_S = 120.0
 """For what should happen: a bound on a hang, not a figure."""
 
@@ -36,20 +32,6 @@ def long_answer(tokens: int) -> dict[str, Any]:
         "temperature": 0.0,
         "provider_options": {"openai": {"body": {"ignore_eos": True}}},
     }
-
-
-# Below the range that the kernel takes the ports of outgoing connections from, so that none of those comes in between.
-_ports = itertools.cycle(range(20_000, 32_000))
-collections.deque(itertools.islice(_ports, random.randrange(12_000)), maxlen=0)
-
-
-def free_port() -> int:
-    """A port that nothing listens on, and that is given out once."""
-    for port in _ports:
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((HOST, port))
-            return port
-    raise AssertionError("there is no free port")
 
 
 def get(url: str, *, timeout_s: float = 10) -> str:

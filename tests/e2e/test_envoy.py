@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from pointsman import AsyncClient
-from tests.e2e.parts import HOST, ROOT, Process, Service, free_port, get, until
+from tests.e2e.parts import ROOT, Process, Service, get, until
+from tests.fakes.ports import HOST, free_port
 
 pytest.importorskip("envoy", reason="Envoy's wheel is not there: it exists for glibc Linux only")
 

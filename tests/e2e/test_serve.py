@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.parts import HOST, ROOT, Process, free_port, until
+from tests.e2e.parts import ROOT, Process, until
+from tests.fakes.ports import HOST, free_port
 
 StartServe = Callable[..., Awaitable["Serve"]]
 

@@ -5,7 +5,8 @@ import os
 import signal
 
 from pointsman import AsyncClient
-from tests.e2e.test_workers import OWN_CONNECTION, Pod, until
+from tests.e2e.test_workers import Pod, until
+from tests.fakes.channels import OWN_CONNECTION
 from tests.fakes.tokenizer import counted, make_tokenizer, save
 
 TEXT = "The quick brown fox jumps over the lazy dog."

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.parts import HOST, QUESTION, Process, first_then, free_port, until
+from tests.e2e.parts import QUESTION, Process, first_then, until
 from tests.fakes.otlp import OtlpReceiver, ReceivedSpan
+from tests.fakes.ports import HOST, free_port
 
 CALLER = Path(__file__).parent / "caller.py"
 REQUEST_ID = "trace-me-1"

@@ -11,7 +11,8 @@ import pytest
 
 from pointsman import AsyncClient, StreamInterrupted
 from tests.e2e import oracle
-from tests.e2e.parts import HOST, Process, first_then, free_port, get, run, until
+from tests.e2e.parts import Process, first_then, get, run, until
+from tests.fakes.ports import HOST, free_port
 from tools import vllm_venv
 
 PYTHON = vllm_venv.FOLDER / "bin" / "python"

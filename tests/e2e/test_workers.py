@@ -20,13 +20,13 @@ from pointsman import AsyncClient, PointsmanError
 from pointsman import v1 as pb
 from pointsman.v1 import inference_service_pb2_grpc, router_admin_service_pb2_grpc
 from tests.fakes import chat
+from tests.fakes.channels import OWN_CONNECTION
 from tests.fakes.provider import Provider
 from tests.fakes.replies import Gate, stream_reply
-from tests.fakes.running_app import SMALL_WINDOW, backend_at, merged, model_over, one_model, write_settings
+from tests.fakes.running_app import backend_at, merged, model_over, one_model, write_settings
 from tests.fakes.running_app import until as soon
 from tests.fakes.service_process import ServiceProcess
 
-OWN_CONNECTION = (("grpc.use_local_subchannel_pool", 1), *SMALL_WINDOW)
 PATIENCE_S = 60.0
 FOUR: Mapping[str, Any] = {"workers": 4, "server": {"drain": {"delay_s": 0.5, "grace_s": 60}}}
 SIMULATED: Mapping[str, Any] = {
@@ -68,8 +68,11 @@ class Pod(ServiceProcess):
 
     async def __aenter__(self) -> "Pod":
         await super().__aenter__()
-        # Lines are written a little later.
-        await until("all workers are told", lambda: len(self.pids()) == self.settings["workers"])
+        try:
+            # Lines are written a little later.
+            await until("all workers are told", lambda: len(self.pids()) == self.settings["workers"])
+        except AssertionError as error:
+            raise AssertionError(f"{error}:\n{self.output[-4000:]}") from error
         return self
 
     async def whole(self) -> bool:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.open_inference import OpenInferenceServer
-from tests.e2e.parts import HOST, ROOT
+from tests.e2e.parts import ROOT
+from tests.fakes.ports import HOST
 
 MODELS = Path(__file__).parent / "triton_models"
 STAMP = ROOT / ".venv-triton" / ".stamp"

@@ -22,6 +22,7 @@ from pointsman.v1 import inference_service_pb2_grpc, model_service_pb2_grpc, rou
 from pointsman_server.app import Application
 from pointsman_server.config.schema import Config
 from pointsman_server.telemetry.registry import Metrics
+from tests.fakes.channels import OWN_CONNECTION
 from tests.fakes.provider import Provider
 
 PATIENCE_S = 20.0
@@ -30,8 +31,6 @@ _LOOK_S = 0.005
 
 Settings = Mapping[str, Any]
 
-# A client that does not read takes 4.5 MB of its own per stream unless the window probe is off.
-SMALL_WINDOW = (("grpc.http2.bdp_probe", 0),)
 PLACES: Settings = {
     "server": {"listen": "127.0.0.1:0", "drain": {"delay_s": 0, "grace_s": 5, "flush_s": 1}},
     "admin": {"listen": "127.0.0.1:0"},
@@ -152,13 +151,13 @@ class RunningApp:
 
     async def client(self, **options: Any) -> AsyncClient:
         """A client of the library, closed at the end. It leaves retries to the server unless told otherwise."""
-        client = AsyncClient(self.target, **{"retries": 0, "options": SMALL_WINDOW, **options})
+        client = AsyncClient(self.target, **{"retries": 0, "options": OWN_CONNECTION, **options})
         return await self._stack.enter_async_context(client)
 
     async def channel(self, *options: tuple[str, Any], port: str = "rpc") -> grpc.aio.Channel:
         """A bare channel, closed at the end."""
         target = f"127.0.0.1:{self.app.ports[port]}"
-        channel = grpc.aio.insecure_channel(target, options=(*SMALL_WINDOW, *options))
+        channel = grpc.aio.insecure_channel(target, options=(*OWN_CONNECTION, *options))
         return await self._stack.enter_async_context(channel)
 
     async def inference(self) -> Any:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,19 +14,12 @@ from typing import Any, Self
 
 import aiohttp
 
+from tests.fakes.ports import free_port
 from tests.fakes.running_app import PATIENCE_S, PLACES, Settings, merged, until, write_settings
 
 _LOOK_S = 0.05
 """Seldom enough to leave the starting process its core."""
 _ROOT = Path(__file__).resolve().parent.parent.parent
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class ServiceProcess:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.fakes.service_process import free_port
+from tests.fakes.ports import free_port
 from tests.image.building import ENVIRONMENT, run
 
 STRICT = (

@@ -18,11 +18,10 @@ from pointsman_server.server.build import Collaborators, RpcServer, build_public
 from pointsman_server.server.pacing import LoopLoad
 from tests.fakes.admission import FakeAdmission, FakeAuthenticator
 from tests.fakes.catalog import FakeCatalog, model
+from tests.fakes.channels import OWN_CONNECTION
 from tests.fakes.dispatch import FakeDispatch
 from tests.fakes.telemetry import FakeTelemetry
 
-# A client that does not read takes 4.5 MB of its own per stream unless the window probe is off.
-SMALL_WINDOW = (("grpc.http2.bdp_probe", 0),)
 PROMPT = pb.GenerateRequest(model="chat", prompt="hello")
 SOON_S = 10.0
 """A bound on liveness, not a promise on speed."""
@@ -55,7 +54,7 @@ class Serving:
         self.server.health.serve()
 
     async def channel(self, *options: tuple[str, Any]) -> grpc.aio.Channel:
-        channel = grpc.aio.insecure_channel(f"127.0.0.1:{self.port}", options=(*SMALL_WINDOW, *options))
+        channel = grpc.aio.insecure_channel(f"127.0.0.1:{self.port}", options=(*OWN_CONNECTION, *options))
         return await self.stack.enter_async_context(channel)
 
     async def inference(self) -> Any:

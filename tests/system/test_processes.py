@@ -9,8 +9,9 @@ import pytest
 
 from pointsman import AsyncClient, PointsmanError
 from tests.fakes import chat
+from tests.fakes.channels import OWN_CONNECTION
 from tests.fakes.replies import Gate, stream_reply
-from tests.fakes.running_app import SMALL_WINDOW, merged, model_over, one_model, until, write_settings
+from tests.fakes.running_app import merged, model_over, one_model, until, write_settings
 from tests.fakes.service_process import ServiceProcess
 from tests.system.asking import ask
 from tests.system.test_reload import begun
@@ -18,7 +19,6 @@ from tests.system.test_reload import begun
 STREAMS = int(os.environ.get("POINTSMAN_STREAMS", "40"))
 """200 in long runs."""
 CHANNELS = 4
-POOLED = (("grpc.use_local_subchannel_pool", 1), *SMALL_WINDOW)
 
 
 def waiting(gate):
@@ -43,7 +43,7 @@ async def test_sigterm_lets_live_streams_finish(stack, provider, tmp_path):
     drain = {"server": {"drain": {"delay_s": 0.3, "grace_s": 20}}}
     service = await stack.enter_async_context(ServiceProcess(tmp_path, merged(one_model(provider), drain)))
     clients = [
-        await stack.enter_async_context(AsyncClient(service.target, retries=0, options=POOLED))
+        await stack.enter_async_context(AsyncClient(service.target, retries=0, options=OWN_CONNECTION))
         for _ in range(CHANNELS)
     ]
     live = [await stack.enter_async_context(begun(clients[number % CHANNELS])) for number in range(STREAMS)]
@@ -54,7 +54,7 @@ async def test_sigterm_lets_live_streams_finish(stack, provider, tmp_path):
 
     async def refused():
         try:
-            async with AsyncClient(service.target, retries=0, options=POOLED) as late:
+            async with AsyncClient(service.target, retries=0, options=OWN_CONNECTION) as late:
                 await ask(late, stream=False, timeout_s=5)
         except PointsmanError as error:
             refusals.append(error)
