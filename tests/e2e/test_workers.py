@@ -119,9 +119,11 @@ async def run(tmp_path: Path) -> AsyncIterator[Any]:
 
 
 def alive(pid: int) -> bool:
-    """Whether the process runs."""
+    """Whether the process runs: any thread of it, since the last one to end closes its sockets."""
+    process = Path(f"/proc/{pid}")
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+        return state != "Z" or len(list((process / "task").iterdir())) > 1
     except OSError:
         return False
 
