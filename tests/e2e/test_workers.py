@@ -406,14 +406,15 @@ async def test_one_worker_may_be_ended_without_a_lost_call(run: Any) -> None:
     """A worker that an operator sends SIGTERM lets its callers go to the others, and another takes its place.
 
     The client's own retries are on: what arrives between the two words with which gRPC closes a connection is cancelled
-    by its core, before any handler sees it.
+    by its core, before any handler sees it; and a connection that waits at a port which closes is reset, after which
+    the client's core pauses for a quarter of a second, longer than two retries may last.
     """
     pod = await run(SIMULATED)
     served, failures, done = 0, [], asyncio.Event()
 
     async def load() -> None:
         nonlocal served
-        async with AsyncClient(pod.target, options=OWN_CONNECTION) as client:
+        async with AsyncClient(pod.target, retries=4, options=OWN_CONNECTION) as client:
             while not done.is_set():
                 try:
                     await client.generate("hello", model="chat", timeout_s=30)

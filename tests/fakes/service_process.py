@@ -19,6 +19,7 @@ from tests.fakes.running_app import PATIENCE_S, PLACES, Settings, merged, until,
 
 _LOOK_S = 0.05
 """Seldom enough to leave the starting process its core."""
+_BEGIN = '{"time":'
 _ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -49,8 +50,9 @@ class ServiceProcess:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """What it logged."""
-        return [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
+        """What it logged. What gRPC's core says comes in pieces, so that a line of ours may stand behind one."""
+        found = (line[line.find(_BEGIN) :] for line in self.output.splitlines() if _BEGIN in line)
+        return [json.loads(line) for line in found]
 
     async def __aenter__(self) -> Self:
         await self.launch()
