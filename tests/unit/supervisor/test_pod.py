@@ -401,13 +401,17 @@ async def test_a_worker_that_alone_refuses_is_replaced(rig):
 
 
 async def test_a_busy_worker_holds_up_a_reload_for_a_bounded_time(rig):
-    """The others have it in force, and the busy one will: what it was told waits for it."""
+    """The others have it in force, and the busy one will: what it was told waits for it. Till then the old is shown."""
     rig.of(0).answers.clear()
+    before = rig.pod.config()
     rig.next = loaded(max_queued_calls=10)
     reloading = asyncio.create_task(rig.pod.reload(validate_only=False))
-    for _ in range(2):
-        await rig.settle(TAKE_OVER_S + 0.1)
+    await rig.settle(TAKE_OVER_S + 0.1)
+    assert rig.taken(1)[-1].hash == rig.next.hash
+    assert rig.pod.config() == before
+    await rig.settle(TAKE_OVER_S + 0.1)
     assert (await reloading).applied
+    assert json.loads(rig.pod.config())["max_queued_calls"] == 10
     assert not rig.of(0).stops
     assert rig.taken(0)[-1].hash == rig.taken(1)[-1].hash == rig.next.hash
 
