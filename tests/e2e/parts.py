@@ -228,4 +228,6 @@ class Service(Process):
 
     def lines(self) -> list[dict[str, Any]]:
         """What it logged."""
-        return [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
+        # Whoever reads in the middle of a write sees a part of the last line.
+        whole = self.output.rpartition("\n")[0].splitlines()
+        return [json.loads(line) for line in whole if line.startswith("{")]

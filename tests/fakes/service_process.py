@@ -51,7 +51,9 @@ class ServiceProcess:
     @property
     def lines(self) -> list[dict[str, Any]]:
         """What it logged. What gRPC's core says comes in pieces, so that a line of ours may stand behind one."""
-        found = (line[line.find(_BEGIN) :] for line in self.output.splitlines() if _BEGIN in line)
+        # Whoever reads in the middle of a write sees a part of the last line.
+        whole = self.output.rpartition("\n")[0].splitlines()
+        found = (line[line.find(_BEGIN) :] for line in whole if _BEGIN in line)
         return [json.loads(line) for line in found]
 
     async def __aenter__(self) -> Self:
