@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path as FilePath
 
 from pydantic import BaseModel
 
 from pointsman_server.config.faults import Path
+from pointsman_server.config.files import FileFault, read_text
 from pointsman_server.config.schema import SecretRef
 
 MAX_SECRET_BYTES = 64 * 1024
@@ -72,27 +72,16 @@ def read(ref: SecretRef, environment: Mapping[str, str]) -> Secret:
         if value is None:
             raise SecretMissing(f"{place} is not set")
     else:
-        value, place = _read_file(str(ref.file)), f"file {ref.file}"
+        try:
+            value, place = read_text(str(ref.file), MAX_SECRET_BYTES), f"file {ref.file}"
+        except FileFault as fault:
+            raise SecretMissing(str(fault)) from None
     value = value.strip()
     if not value:
         raise SecretMissing(f"{place} is empty")
     if any(ord(character) < 32 or ord(character) == 127 for character in value):
         raise SecretMissing(f"{place} holds more than one line, or control characters")
     return Secret(value)
-
-
-def _read_file(name: str) -> str:
-    try:
-        with FilePath(name).open("rb") as file:
-            data = file.read(MAX_SECRET_BYTES + 1)
-    except OSError as error:
-        raise SecretMissing(f"file {name} cannot be read: {error.strerror or type(error).__name__}") from None
-    if len(data) > MAX_SECRET_BYTES:
-        raise SecretMissing(f"file {name} is larger than {MAX_SECRET_BYTES // 1024} KiB")
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        raise SecretMissing(f"file {name} is not UTF-8 text") from None
 
 
 def references(node: object, path: Path = ()) -> Iterator[tuple[Path, SecretRef]]:

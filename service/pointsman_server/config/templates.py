@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path as FilePath
 
 from pointsman_server.config.faults import Path
+from pointsman_server.config.files import FileFault, read_text
 from pointsman_server.config.schema import ChatTemplate, Config
 
 MAX_TEMPLATE_BYTES = 256 * 1024
@@ -44,23 +44,10 @@ def read_templates(config: Config, check: CheckTemplate) -> tuple[Templates, lis
         key = "text" if template.file is None else "file"
         text, fault = template.text or "", ""
         if template.file is not None:
-            text, fault = _read(template.file)
-            files[template.file] = text
+            try:
+                text = files[template.file] = read_text(template.file, MAX_TEMPLATE_BYTES)
+            except FileFault as unusable:
+                fault = str(unusable)
         if fault := fault or check(text):
             findings.append(((*path, key), fault))
     return Templates(files), findings
-
-
-def _read(name: str) -> tuple[str, str]:
-    """The text of a file, and what keeps it from being one."""
-    try:
-        with FilePath(name).open("rb") as file:
-            data = file.read(MAX_TEMPLATE_BYTES + 1)
-    except OSError as error:
-        return "", f"file {name} cannot be read: {error.strerror or type(error).__name__}"
-    if len(data) > MAX_TEMPLATE_BYTES:
-        return "", f"file {name} is larger than {MAX_TEMPLATE_BYTES // 1024} KiB"
-    try:
-        return data.decode(), ""
-    except UnicodeDecodeError:
-        return "", f"file {name} is not UTF-8 text"

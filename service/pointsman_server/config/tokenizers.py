@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path as FilePath
 from typing import TypeAlias
 
 from pointsman_server.config.faults import Path
+from pointsman_server.config.files import read_bounded
 from pointsman_server.config.schema import Config, TokenizerFile
 
 MAX_TOKENIZER_BYTES = 64 * 1024 * 1024
@@ -95,13 +95,7 @@ def read_tokenizers(config: Config, parse: ParseTokenizer) -> tuple[Tokenizers, 
 
 def _read(name: str, parse: ParseTokenizer) -> TokenizerContent:
     """Raises ValueError with what keeps the file from being used."""
-    try:
-        with FilePath(name).open("rb") as file:
-            data = file.read(MAX_TOKENIZER_BYTES + 1)
-    except OSError as error:
-        raise ValueError(f"file {name} cannot be read: {error.strerror or type(error).__name__}") from error
-    if len(data) > MAX_TOKENIZER_BYTES:
-        raise ValueError(f"file {name} is larger than {MAX_TOKENIZER_BYTES // 1024**2} MiB")
+    data = read_bounded(name, MAX_TOKENIZER_BYTES)
     try:
         parsed = parse(data)
     except ValueError as error:
