@@ -18,12 +18,7 @@ class GenerationRun(Run[Call]):
 
     async def complete(self) -> Answer:
         """The whole answer. A backend that breaks in mid-answer costs the caller nothing: another one begins anew."""
-        trial = await self._first()
-        while True:
-            try:
-                return await self._attempts.whole(trial)
-            except ServiceError as error:
-                trial = await self._next(error)
+        return await self._answered(self._attempts.whole)
 
     def __aiter__(self) -> AsyncIterator[Sequence[Event]]:
         """Batches from the first content on."""

@@ -8,6 +8,7 @@ from pointsman_server.context import RoutingReport
 from pointsman_server.dispatch.counting import estimated_count
 from pointsman_server.dispatch.rules import RULES, Rule
 from pointsman_server.dispatch.run import Run
+from pointsman_server.dispatch.trial import Trial
 from pointsman_server.domain import CountCall, EmbedCall, Embeddings, TokenCount, TokenIds
 from pointsman_server.errors import Reason, ServiceError
 from pointsman_server.routing.plan import Candidate, Plan, Tokenizer
@@ -22,12 +23,7 @@ class EmbeddingRun(Run[EmbedCall]):
 
     async def embed(self) -> Embeddings:
         """The vectors, all from one backend: those of different models cannot be compared."""
-        trial = await self._first()
-        while True:
-            try:
-                return await self._attempts.reply(trial, _embedder(trial.upstream))
-            except ServiceError as error:
-                trial = await self._next(error)
+        return await self._answered(lambda trial: self._attempts.reply(trial, _embedder(trial.upstream)))
 
 
 def _embedder(upstream: Upstream) -> Embedder:
@@ -62,20 +58,15 @@ class CountingRun(Run[CountCall]):
         if self._plan is None or not self._plan.candidates:
             return await self._here()
         try:
-            return TokenCount(await self._asked(), exact=True)
+            return TokenCount(await self._answered(self._asked), exact=True)
         except ServiceError as error:
             return await self._instead(error)
 
-    async def _asked(self) -> int:
+    async def _asked(self, trial: Trial[CountCall]) -> int:
         """What a backend says."""
-        trial = await self._first()
-        while True:
-            counter = trial.upstream.counter
-            assert counter is not None, "only such candidates are in the plan"
-            try:
-                return await self._attempts.reply(trial, counter)
-            except ServiceError as error:
-                trial = await self._next(error)
+        counter = trial.upstream.counter
+        assert counter is not None, "only such candidates are in the plan"
+        return await self._attempts.reply(trial, counter)
 
     async def _instead(self, error: ServiceError) -> TokenCount:
         """A count in place of one that the backends failed to make, if it is exact; raises their failure if not."""

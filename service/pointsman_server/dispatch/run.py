@@ -105,6 +105,15 @@ class Run(Generic[C]):
             queue_s=self._queue_s, now=self._clock.now(), notes=(*self._call.notes, *self._shared.notes(self._call)),
         )  # fmt: skip
 
+    async def _answered(self, ask: Callable[[Trial[C]], Awaitable[_T]]) -> _T:
+        """What the first attempt that does not fail is answered. Raises the failure that stands."""
+        trial = await self._first()
+        while True:
+            try:
+                return await ask(trial)
+            except ServiceError as error:
+                trial = await self._next(error)
+
     async def _first(self) -> Trial[C]:
         """The first attempt, begun. Raises ServiceError when none can be."""
         while True:
