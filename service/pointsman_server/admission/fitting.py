@@ -6,7 +6,7 @@ Summaries are somebody else's to make. Without one, or where it fails, what is d
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from pointsman_server.admission.window import Fitted, Window, fit
@@ -42,22 +42,23 @@ async def fitted(
     assert isinstance(call.input, Conversation)
     messages, summary = call.input.messages, settings.summary
     window = Window(settings.keep_turns, settings.max_input_tokens)
-    count: Callable[[Message], int] = message_tokens
-    if weights is None:
-        tools = sum(_tool_tokens(tool) for tool in call.tools)
-    else:
-        known = {id(message): tokens for message, tokens in zip(messages, weights.messages, strict=True)}
-        count, tools = lambda message: known[id(message)], weights.tools
-    parted = fit(messages, window, count, reserved_tokens=tools)
+    counts, tools = weights or _estimated(messages, call.tools)
+    parted = fit(messages, window, counts, reserved_tokens=tools)
     if not parted.dropped:
         return call if parted.fits else _noted(call, "is longer than the window, but nothing may be left out")
     if summary is None:
         kept, told = parted.kept, _told(parted)
     else:
         # Again, since the summary needs room of its own.
-        parted = fit(messages, window, count, reserved_tokens=tools + summary.max_output_tokens)
+        parted = fit(messages, window, counts, reserved_tokens=tools + summary.max_output_tokens)
         kept, told = await _with_summary(parted, summary, summaries, context)
     return _noted(dataclasses.replace(call, input=Conversation(kept)), told)
+
+
+def _estimated(messages: Sequence[Message], tools: Sequence[Tool]) -> Weights:
+    return Weights(
+        tuple(message_tokens(message) for message in messages), sum(_tool_tokens(tool) for tool in tools)
+    )
 
 
 def may_be_too_long(call: Call, settings: ContextWindow) -> bool:

@@ -7,7 +7,7 @@ goes first; what the user said last, and what came after it last, always stay.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pointsman_server.domain import SYSTEM_ROLES, Message, Role, ToolCall, ToolResult
@@ -41,10 +41,11 @@ class _Unit:
 
 
 def fit(
-    messages: Sequence[Message], window: Window, count: Callable[[Message], int], *, reserved_tokens: int = 0
+    messages: Sequence[Message], window: Window, counts: Sequence[int], *, reserved_tokens: int = 0
 ) -> Fitted:
-    """The newest part of a conversation that the window holds. `reserved_tokens` are used by what is no message."""
-    counts = [count(message) for message in messages]
+    """The newest part of a conversation that the window holds. `counts` are the tokens of each message;
+    `reserved_tokens` are used by what is no message.
+    """
     units = _units(messages, counts)
     first = _first_of_last_turns(units, window.keep_turns)
     fixed = reserved_tokens + sum(

@@ -30,12 +30,12 @@ THREE = [said(Role.USER, "u3")]
 ALL = [SYSTEM, *ONE, *TWO, *THREE]
 
 
-def each(_message):
-    return 1
+def each(messages):
+    return [1] * len(messages)
 
 
 def kept(window, messages=ALL, **more):
-    return list(fit(messages, window, each, **more).kept)
+    return list(fit(messages, window, each(messages), **more).kept)
 
 
 def test_so_many_turns():
@@ -59,10 +59,10 @@ def test_what_always_stays():
     """System and developer words, wherever they stand, and what was said last; it may still be too much."""
     late = said(Role.DEVELOPER, "now in French")
     messages = [SYSTEM, *ONE, late, *THREE]
-    parted = fit(messages, Window(max_tokens=1), each)
+    parted = fit(messages, Window(max_tokens=1), each(messages))
     assert list(parted.kept) == [SYSTEM, late, *THREE]
     assert not parted.fits
-    assert fit(messages, Window(max_tokens=3), each).fits
+    assert fit(messages, Window(max_tokens=3), each(messages)).fits
 
 
 def test_a_long_turn_loses_its_middle():
@@ -102,7 +102,7 @@ MESSAGES = st.lists(
 )
 def test_any_conversation(messages, turns, most):
     """Order is kept, nothing is lost or doubled, calls and results stay together, the last word stays."""
-    parted = fit(messages, Window(turns, most), each)
+    parted = fit(messages, Window(turns, most), each(messages))
     order = {id(message): [] for message in messages}
     for position, message in enumerate(messages):
         order[id(message)].append(position)
