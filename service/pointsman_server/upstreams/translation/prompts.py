@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -19,7 +19,6 @@ from pointsman_server.domain import (
     ProviderPart,
     Reasoning,
     Refusal,
-    Role,
     Text,
     TokenIds,
     Tool,
@@ -27,15 +26,16 @@ from pointsman_server.domain import (
     ToolChoiceMode,
     ToolResult,
 )
+from pointsman_server.upstreams.translation.chat_fields import parameters_of, role_of
+from pointsman_server.upstreams.translation.parts import tool_names
 from pointsman_server.upstreams.translation.profile import Profile
 from pointsman_server.upstreams.translation.templates import render
-from pointsman_server.upstreams.translation.verbatim import invalid, verbatim_object
+from pointsman_server.upstreams.translation.verbatim import invalid
 
 DEFAULT = ChatTemplate(Path(__file__).with_name("chat_template.jinja").read_text(encoding="utf-8"))
 """For models whose configuration names none."""
 
 _ERROR = "Error: "
-_NO_PARAMETERS = '{"type":"object","properties":{}}'
 
 
 def prompt_text(attempt: Attempt, profile: Profile) -> str:
@@ -76,7 +76,7 @@ def conversation_text(
     `developers`: the template knows them; else they speak as the system.
     Raises ServiceError INVALID_REQUEST for parts that are no text, and for what the template refuses.
     """
-    names = _names(messages)
+    names = tool_names(messages)
     mapped = [
         turn
         for position, message in enumerate(messages)
@@ -94,14 +94,8 @@ def conversation_text(
     )
 
 
-def _names(messages: Iterable[Message]) -> dict[str, str]:
-    """Id of a call in the history -> its tool."""
-    contents = (part.content for message in messages for part in message.parts)
-    return {content.id: content.name for content in contents if isinstance(content, ToolCall)}
-
-
 def _map_message(
-    message: Message, path: str, names: dict[str, str], *, developers: bool
+    message: Message, path: str, names: Mapping[str, str], *, developers: bool
 ) -> Iterator[dict[str, Any]]:
     """One turn as templates know it; each result of a tool is a turn of its own."""
     for part in message.parts:
@@ -111,7 +105,8 @@ def _map_message(
     texts = [*_texts(message.parts, path)]
     if not (texts or calls):
         return
-    mapped: dict[str, Any] = {"role": _role(message.role, developers=developers), "content": "\n".join(texts)}
+    role = role_of(message.role, developer="developer" if developers else "system")
+    mapped: dict[str, Any] = {"role": role, "content": "\n".join(texts)}
     if message.name:
         mapped["name"] = message.name
     if calls:
@@ -132,12 +127,6 @@ def _texts(parts: Iterable[Part], path: str) -> Iterator[str]:
                 assert_never(part.content)
 
 
-def _role(role: Role, *, developers: bool) -> str:
-    if role is Role.DEVELOPER and not developers:
-        return "system"
-    return role.value.lower()
-
-
 def _map_call(call: ToolCall) -> dict[str, Any]:
     """Templates expect the arguments as an object."""
     try:
@@ -147,7 +136,7 @@ def _map_call(call: ToolCall) -> dict[str, Any]:
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
 
-def _map_result(result: ToolResult, names: dict[str, str]) -> dict[str, Any]:
+def _map_result(result: ToolResult, names: Mapping[str, str]) -> dict[str, Any]:
     """A failure is said in the text, unless it says so already."""
     text = "\n".join(part.content.text for part in result.parts if isinstance(part.content, Text))
     if result.is_error and not text.lstrip().lower().startswith("error"):
@@ -171,7 +160,6 @@ def _tools(call: Call) -> list[dict[str, Any]] | None:
 
 
 def _map_tool(tool: Tool, path: str) -> dict[str, Any]:
-    written = tool.parameters_json_schema or _NO_PARAMETERS
-    schema = msgspec.json.decode(verbatim_object(written, f"{path}.parameters_json_schema"))
+    schema = msgspec.json.decode(parameters_of(tool, path))
     function = {"name": tool.name, "description": tool.description, "parameters": schema}
     return {"type": "function", "function": function}

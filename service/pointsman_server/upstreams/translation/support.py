@@ -149,10 +149,9 @@ def _embedding(call: EmbedCall, profile: EmbeddingProfile, schemes: Collection[s
 
 def takes_image(image: Media, profile: EmbeddingProfile, schemes: Collection[str]) -> bool:
     """Whether the provider makes a vector of the image in the way that it is given."""
-    scheme = image.url.partition(":")[0].lower()
-    if not image.url or scheme == "data":
+    if is_inline(image):
         return profile.images_inline
-    return profile.images_by_url and scheme in schemes
+    return profile.images_by_url and image.url.partition(":")[0].lower() in schemes
 
 
 def _question(call: Call, profile: Profile, model: str) -> tuple[Warning, ...]:

@@ -25,7 +25,7 @@ from pointsman_server.upstreams.translation.embedding import (
     vectors_in_order,
 )
 from pointsman_server.upstreams.translation.error_objects import read_refusal
-from pointsman_server.upstreams.translation.faults import bounded_word, whole_number
+from pointsman_server.upstreams.translation.faults import answer_id, bounded_word, whole_number
 from pointsman_server.upstreams.translation.options import add_fields
 from pointsman_server.upstreams.translation.profile import EmbeddingProfile, Profile
 from pointsman_server.upstreams.translation.requests import encoded, post
@@ -66,7 +66,9 @@ class DashScopeEmbeddings:
     ) -> Reply[Embeddings]:
         """As the protocol says. Vectors say themselves which input is theirs, in a word of each interface."""
         document = as_object(loose_json(body))
-        request_id = bounded_word(document.get("request_id")) or bounded_word(headers.get("x-request-id", ""))
+        request_id = bounded_word(document.get("request_id")) or answer_id(
+            headers, self._profile.answer_id_headers
+        )
         if document.get("code"):
             raise answered_error(document, Place(status, headers, request_id))
         entries = as_list(as_object(document.get("output")).get("embeddings"))
