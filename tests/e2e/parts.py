@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from tests.fakes.lines import logged
 from tests.fakes.ports import HOST, free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -228,6 +229,4 @@ class Service(Process):
 
     def lines(self) -> list[dict[str, Any]]:
         """What it logged."""
-        # Whoever reads in the middle of a write sees a part of the last line.
-        whole = self.output.rpartition("\n")[0].splitlines()
-        return [json.loads(line) for line in whole if line.startswith("{")]
+        return logged(self.output)

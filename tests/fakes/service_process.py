@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -14,12 +13,12 @@ from typing import Any, Self
 
 import aiohttp
 
+from tests.fakes.lines import logged
 from tests.fakes.ports import free_port
 from tests.fakes.running_app import PATIENCE_S, PLACES, Settings, merged, until, write_settings
 
 _LOOK_S = 0.05
 """Seldom enough to leave the starting process its core."""
-_BEGIN = '{"time":'
 _ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -50,11 +49,8 @@ class ServiceProcess:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """What it logged. What gRPC's core says comes in pieces, so that a line of ours may stand behind one."""
-        # Whoever reads in the middle of a write sees a part of the last line.
-        whole = self.output.rpartition("\n")[0].splitlines()
-        found = (line[line.find(_BEGIN) :] for line in whole if _BEGIN in line)
-        return [json.loads(line) for line in found]
+        """What it logged."""
+        return logged(self.output)
 
     async def __aenter__(self) -> Self:
         await self.launch()
